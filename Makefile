@@ -1,0 +1,39 @@
+# Every target sets up what it needs; nothing but Python 3.11, g++ and make has to be there.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+NATIVE := $(wildcard frontend/pyramulator/native/*) frontend/pyramulator/_build.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench generate docs clean
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(STAMP) ## build the native core and install pamsim, editable, into .venv
+
+$(STAMP): pyproject.toml setup.py $(NATIVE)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## run the main job on real input and show the result
+	$(BIN)/pamsim run --model llama-3-8b --system pam-hbm --context 8192 --batch 4 --out-dir demo-out --force
+
+test: $(STAMP) ## pass the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, types, import layering, generated files up to date
+	$(BIN)/ruff check frontend tests scripts
+	$(BIN)/mypy
+	$(BIN)/python scripts/generate.py --check
+
+generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas)
+	$(BIN)/python scripts/generate.py
+
+bench: $(STAMP) ## measure the engine: floors, rates and ratios
+	$(BIN)/python scripts/bench.py
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist demo-out frontend/*.egg-info frontend/pyramulator/_native*.so

@@ -1,0 +1,70 @@
+"""The one base error. What a user reads is `<thing> must be <rule>, not <value> [file:line:column]`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_POINTS_FAILED = 3
+EXIT_VIOLATION = 4
+EXIT_INPUT = 5
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a file the user wrote; line and column count from 1, 0 where unknown."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
+
+
+class PamsimError(Exception):
+    """An error for people: what, where, what to do. `exit_code` is the process's."""
+
+    exit_code = EXIT_INPUT
+
+    def __init__(self, message: str, position: Position | None = None, hint: str = "") -> None:
+        self.message, self.position, self.hint = message, position, hint
+        place = f" [{position}]" if position else ""
+        tail = f" ({hint})" if hint else ""
+        super().__init__(f"{message}{place}{tail}")
+
+
+class InputError(PamsimError):
+    """A model, system, workload or option that cannot be used."""
+
+
+class InputErrors(InputError):
+    """Several faults of one document, all found in one pass."""
+
+    def __init__(self, errors: Iterable[PamsimError]) -> None:
+        self.errors = tuple(errors)
+        PamsimError.__init__(self, "\n".join(str(e) for e in self.errors))
+
+
+class CapacityError(InputError):
+    """Something does not fit; says what, and by how much."""
+
+
+class ViolationError(PamsimError):
+    """A proof found a fault in what pamsim itself made."""
+
+    exit_code = EXIT_VIOLATION
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint such as `did you mean 'nCCDL'?`, or the list when nothing is near and it is short."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
