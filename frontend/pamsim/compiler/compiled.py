@@ -1,0 +1,76 @@
+"""What the compiler hands on: the distinct channel programs of a step, and what their numbers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pamsim.config.spec import DeviceSpec, ProgramVariants
+from pamsim.layout.table import BlockTable, Segment
+from pim_isa.program import Program
+
+
+@dataclass(frozen=True)
+class QueryBinding:
+    """What a program's local `query` number stands for on one channel."""
+
+    request: int
+    query_head: int
+    part: int  # which part of the head dimension, 0 where it is not split
+    whole: bool  # this channel holds every token of (request, KV head): its result is final
+
+
+@dataclass(frozen=True)
+class AppendBinding:
+    """What a program's `source` number stands for: the new token's K or V vector."""
+
+    request: int
+    kv_head: int
+    value: bool  # False: K, True: V
+
+
+@dataclass(frozen=True)
+class ChannelBinding:
+    """One channel's meaning of its program's local numbers."""
+
+    channel: int  # of the tier
+    queries: tuple[QueryBinding, ...]
+    appends: tuple[AppendBinding, ...]
+    segments: tuple[Segment, ...]
+    stream_segments: tuple[tuple[int, ...], ...]  # per stream: which of `segments` it works on
+
+
+@dataclass(frozen=True)
+class ChannelProgram:
+    """A program and the channels that run it (in every layer)."""
+
+    program: Program
+    binary: bytes  # pim_isa.encode of it
+    sha256: str  # of binary
+    bindings: tuple[ChannelBinding, ...]  # one per channel, ascending
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How the PU buffer is shared (architecture section 9: n x (2 x part + 2 x tokens) <= buffer)."""
+
+    queries: int  # n: queries held at a time
+    tokens: int  # T: tokens a bank per tile
+    parts: int  # parts the head dimension is worked on in
+    part_columns: int
+    vector_columns: int
+    slots_per_row: int
+    passes: int  # over the KV of a group of query heads
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """One layer of a decode step on one tier; every layer runs the same with other rows."""
+
+    tier: str
+    device: DeviceSpec
+    layers: int
+    table: BlockTable
+    tiling: Tiling
+    programs: tuple[ChannelProgram, ...]
+    variants: ProgramVariants
+    idle_channels: int  # channels of the tier with no program
