@@ -27,6 +27,7 @@ test: $(STAMP) ## pass the tests
 check: $(STAMP) ## lint, types, import layering, generated files up to date
 	$(BIN)/ruff check frontend tests scripts
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
 
 generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas)

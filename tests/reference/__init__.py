@@ -1,0 +1,1 @@
+"""The tick-by-tick reference of docs/engine-rules.md, its test cases and its comparison."""
