@@ -114,7 +114,7 @@ class Reference:
     def enter_fifo_streams(self, tick: int) -> None:
         """15: as long as fewer than `window` of its requests are in the FIFO, the next enters."""
         for stream in self.streams:
-            while (
+            while stream.window > 0 and (
                 stream.entered - stream.position < stream.window
                 and stream.entered < len(stream.items)
                 and stream.visible <= tick

@@ -44,6 +44,12 @@ class Stream:
     arrived: int = 0  # tick of arrival, should the head be a barrier (rule 8)
     entered: int = 0  # fifo streams: place of the next item to enter the FIFO
     opened: int | None = None  # tick of the `opens` that was issued for the head (rule 9)
+    past_last_request: int = 0
+
+    def __post_init__(self) -> None:
+        for place, item in enumerate(self.items):
+            if isinstance(item, Request):
+                self.past_last_request = place + 1
 
     @property
     def ended(self) -> bool:
@@ -55,7 +61,7 @@ class Stream:
 
     @property
     def requests_left(self) -> bool:
-        return any(isinstance(item, Request) for item in self.items[self.position :])
+        return self.position < self.past_last_request
 
     def head(self, tick: int) -> Request | None:
         """The request that the stream shows at this tick (rule 7)."""

@@ -1,10 +1,11 @@
-"""What the rest of pamsim sees of a configuration: frozen, resolved, every constant with its source."""
+"""What the rest of pamsim sees of a configuration: frozen and resolved, with all sources."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pamsim.config.family import CommandFamily
 from pyramulator.description import Description
 
 
@@ -17,6 +18,9 @@ class Constant:
     unit: str  # "CK", "ns", "pJ", "pJ/bit", "mA", "Hz", "B", "GB/s", "1", ...
     source: str
     range: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()  # in place of a range where the value is not a number
+    scope: str = ""  # what one unit of an energy constant stands for: "bank", "pseudo_channel", ...
+    note: str = ""
 
     @property
     def assumed(self) -> bool:
@@ -35,6 +39,7 @@ class Organisation:
     rows: int  # per bank
     row_bytes: int  # per bank
     column_bytes: int  # bytes a column command moves per bank
+    dq_bits: int = 32  # data pins of a pseudo-channel
 
     @property
     def columns(self) -> int:
@@ -68,6 +73,9 @@ class PimUnit:
     score_dtype: Literal["fp16", "fp32"]
     probability_dtype: Literal["fp16", "fp32"]
     saturate: bool = True
+    reduction_compare_cycles: int = 1
+    reduction_buffer_bytes: int = 512  # of an RU
+    logic_die_merge_elements: int = 128  # elements of O that one logic-die merge takes
 
     def buffer_for(self, group_size: int) -> int:
         """Buffer bytes of a PU that serves `group_size` query heads per KV head."""
@@ -104,6 +112,8 @@ class DeviceSpec:
     peak_rule: str  # the arithmetic of peak_bytes_per_second, in words
     peak_bytes_per_second: int  # internal, of one device
     external_bytes_per_second: int  # of one device
+    templates: CommandFamily  # commands and timing before operands are known
+    warnings: tuple[str, ...] = ()  # oddities of published values that were kept
     path: str = ""
 
 
@@ -120,7 +130,7 @@ class LinkSpec:
 
 @dataclass(frozen=True)
 class HostSpec:
-    """An NPU by roofline: time = max(flops / (peak x utilisation), bytes / (bandwidth x utilisation))."""
+    """An NPU by roofline: max(flops / (peak x utilisation), bytes / (bandwidth x utilisation))."""
 
     name: str
     flops_per_second: int  # dense FP16

@@ -1,0 +1,214 @@
+"""From a checked device document to `DeviceSpec`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pamsim.config.checks import (
+    clock_faults,
+    expand_pattern,
+    family_faults,
+    organisation_faults,
+    timing_faults,
+    timing_warnings,
+)
+from pamsim.config.constants import Place, constants_in, own_constants, public
+from pamsim.config.documents import Tree
+from pamsim.config.family import (
+    ActivateWindow,
+    CommandFamily,
+    CommandTemplate,
+    ConstraintTemplate,
+    Duration,
+)
+from pamsim.config.peak import internal_peak
+from pamsim.config.problems import raise_all
+from pamsim.config.reader import DataPath
+from pamsim.config.resolver import describe
+from pamsim.config.schema import ConstantModel, DeviceModel, EnergyModel, canonical
+from pamsim.config.spec import (
+    Constant,
+    DeviceSpec,
+    EnergyTable,
+    Organisation,
+    PimUnit,
+    ProgramVariants,
+)
+from pamsim.config.timing import measure, resolve
+from pamsim.config.units import canonical_unit
+from pamsim.errors import Position
+
+_SMALLEST = ProgramVariants(queries=(1,), elements=(16,), reduced_elements=(16,))
+
+# How an energy constant's name ends -> its dimension: an EnergyTable has one unit per name.
+_ENERGY_DIMENSIONS = (
+    ("_pj_per_bit", "energy per bit"),
+    ("_pj_per_byte", "energy per byte"),
+    ("_pj", "energy"),
+    ("_mw", "power"),
+    ("_multiple", "number"),
+)
+_SIZES = {"row_bytes": "size", "column_bytes": "size", "dq_bits": "width"}
+
+
+def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpec:
+    """The device at `at` of `tree`, with every check that spans several values.
+
+    Raises InputError, or InputErrors with several faults.
+    """
+
+    def place(*path: str | int) -> Position | None:
+        return tree.position((*at, *path))
+
+    raise_all([*family_faults(model, place)])
+    rate = measure(model.timing["rate"], "data rate", "rate", place)
+    period = model.timing.get("tCK")
+    period_ps = None if period is None else measure(period, "time", "tCK", place)
+    raise_all([*clock_faults(rate, model.transfers_per_ck, period_ps, place)])
+    ck_hz = int(rate / model.transfers_per_ck)
+
+    timing, faults = resolve(model, ck_hz, place)
+    raise_all(faults)
+    sizes = {n: _integer(c, _SIZES.get(n, "number")) for n, c in model.organisation}
+    raise_all(
+        [
+            *timing_faults(timing, place),
+            *organisation_faults(model, sizes, timing["nBL"], place),
+        ]
+    )
+    organisation = Organisation(**sizes)
+    templates = build_family(model, place)
+    pins = organisation.dq_bits * organisation.pseudo_channels * organisation.channels_per_device
+    root = place()
+    spec = DeviceSpec(
+        name=model.name,
+        family=model.family,
+        organisation=organisation,
+        ticks_per_ck=model.ticks_per_ck,
+        ticks_per_second=ck_hz * model.ticks_per_ck,
+        timing_ck=timing,
+        pim=_pim(model),
+        energy=build_energy(model.energy, timing["nRFC"], ck_hz),
+        constants=tuple(_device_constants(model, timing)),
+        peak_rule="",
+        peak_bytes_per_second=0,
+        external_bytes_per_second=int(rate * pins / 8),
+        templates=templates,
+        warnings=timing_warnings(timing),
+        path=root.file if root else "",
+    )
+    description = describe(spec, _SMALLEST)  # also finds negative latencies and unknown names
+    mac = templates.template(templates.peak_command).instance(1)
+    peak, rule = internal_peak(description, mac, organisation, ck_hz)
+    return replace(spec, peak_rule=rule, peak_bytes_per_second=peak)
+
+
+def _integer(constant: ConstantModel, dimension: str) -> int:
+    return int(canonical(constant, dimension))
+
+
+def _pim(model: DeviceModel) -> PimUnit:
+    pim = model.pim
+    counts = (
+        "lanes", "exponential_lanes", "reduction_lanes", "logic_die_reduction_units",
+        "logic_die_merge_elements", "min_tile_tokens",
+    )  # fmt: skip
+    cycles = (
+        "exponential_latency_cycles", "maximum_latency_cycles", "sum_latency_cycles",
+        "reduction_compare_cycles",
+    )  # fmt: skip
+    values: dict[str, Any] = {n: _integer(getattr(pim, n), "number") for n in counts}
+    values |= {n: _integer(getattr(pim, n), "unit cycles") for n in cycles}
+    values |= {
+        n: _integer(getattr(pim, n), "size") for n in ("buffer_bytes", "reduction_buffer_bytes")
+    }
+    values |= {
+        n: getattr(pim, n).value
+        for n in ("buffer_per_query", "score_dtype", "probability_dtype", "saturate")
+    }
+    return PimUnit(clock_hz=_integer(pim.clock, "frequency"), **values)
+
+
+def build_family(model: DeviceModel, place: Place) -> CommandFamily:
+    """The templates, patterns and groups replaced by the templates they stand for."""
+    commands = []
+    for name, command in model.commands.items():
+        operand = re.search(r"\{(\w)\}", name)
+        fields = command.model_dump(exclude={"completion"})
+        commands.append(
+            CommandTemplate(
+                name=name,
+                operand=operand[1] if operand else None,
+                completion=str(command.completion),
+                position=place("commands", name, "completion"),
+                **fields,
+            )
+        )
+    return CommandFamily(
+        name=model.family,
+        levels=tuple(model.levels),
+        bus=model.bus,
+        parameters=tuple(model.parameters),
+        durations=tuple(
+            Duration(name, d.operand, str(d.cycles), place("durations", name, "cycles"))
+            for name, d in model.durations.items()
+        ),
+        commands=tuple(commands),
+        constraints=tuple(
+            ConstraintTemplate(
+                level=row.level,
+                preceding=_templates(model, row.preceding),
+                following=_templates(model, row.following),
+                latency=str(row.latency),
+                window=row.window,
+                sibling=row.sibling,
+                position=place("timing_constraints", i, "latency"),
+            )
+            for i, row in enumerate(model.timing_constraints)
+        ),
+        activate_window=ActivateWindow(**model.activate_window.model_dump()),
+        refresh_command=model.refresh.command,
+        refresh_scope=model.refresh.scope,
+        refresh_interval=model.refresh.interval,
+        peak_command=model.peak_command,
+    )
+
+
+def _templates(model: DeviceModel, patterns: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for p in patterns for n in expand_pattern(model, p)))
+
+
+def build_energy(
+    model: EnergyModel, nrfc: int | None = None, ck_hz: int | None = None
+) -> EnergyTable:
+    """The table in canonical units; with a device's nRFC also `refresh_all_bank_pj`, one REFab."""
+    constants: list[Constant] = []
+    for path, constant in constants_in(model.constants):
+        name = str(path[0])
+        dimension = next(d for end, d in _ENERGY_DIMENSIONS if name.endswith(end))
+        value = canonical(constant, dimension)
+        constants.append(public(name, constant, model.sources, value, canonical_unit(dimension)))
+    power = next((c for c in constants if c.name == "refresh_all_bank_mw"), None)
+    if power is not None and nrfc and ck_hz:
+        constants.append(
+            Constant(
+                name="refresh_all_bank_pj",
+                value=float(power.value) * nrfc / ck_hz * 1e9,  # mW x s = 1e9 pJ
+                unit="pJ",
+                source=f"derived: refresh_all_bank_mw x nRFC ({power.source})",
+                scope=power.scope,
+            )
+        )
+    return EnergyTable(tuple(constants))
+
+
+def _device_constants(model: DeviceModel, timing: dict[str, int]) -> Iterator[Constant]:
+    for constant in own_constants(model):
+        name = constant.name.removeprefix("timing.")
+        if constant.name.startswith("timing.") and name in timing:
+            yield public(constant.name, model.timing[name], model.sources, timing[name], "CK")
+        else:
+            yield constant

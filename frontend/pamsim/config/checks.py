@@ -1,0 +1,161 @@
+"""What must hold between the parts of a device description, beyond each value's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from fractions import Fraction
+
+from pamsim.config.reader import DataPath
+from pamsim.config.schema import DeviceModel
+from pamsim.errors import InputError, PamsimError, Position, did_you_mean
+
+Place = Callable[..., Position | None]
+
+# smaller, larger, may be equal, why
+_ORDER = (
+    ("nRFC", "nREFI", False, "a refresh has to end before the next is due"),
+    ("nCCDS", "nCCDL", True, "the same bank group is never faster than another"),
+    ("nRRDS", "nRRDL", True, "the same bank group is never faster than another"),
+    ("nWTRS", "nWTRL", True, "the same bank group is never faster than another"),
+    ("nCCDS", "nCCDR", True, "another SID is never faster than the same"),
+    ("nRCDRD", "nRAS", True, "a row has to stay open until it can be read"),
+    ("nRCDWR", "nRAS", True, "a row has to stay open until it can be written"),
+    ("nRAS", "nRC", True, "a row cycle holds the time that the row is open"),
+    ("nRRDS", "nFAW", True, "the four-activate window holds more than one activate"),
+)
+
+
+def timing_faults(timing: Mapping[str, int], place: Place) -> Iterable[PamsimError]:
+    """Timing parameters (CK) that contradict each other."""
+    for small, large, equal, why in _ORDER:
+        a, b = timing[small], timing[large]
+        if a > b or (a == b and not equal):
+            rule = f"at most {large} = {b} CK" if equal else f"below {large} = {b} CK"
+            yield InputError(f"{small} must be {rule}, not {a} CK", place("timing", small), why)
+
+
+def timing_warnings(timing: Mapping[str, int]) -> tuple[str, ...]:
+    """Oddities of published values that are kept."""
+    row_cycle = timing["nRAS"] + timing["nRP"]
+    if timing["nRC"] < row_cycle:
+        return (
+            f"nRC {timing['nRC']} CK is below nRAS + nRP = {row_cycle} CK: "
+            "activate, precharge, activate binds, nRC never does",
+        )
+    return ()
+
+
+def clock_faults(
+    rate: Fraction, transfers: int, period_ps: Fraction | None, place: Place
+) -> Iterable[PamsimError]:
+    """The data rate and the clock's period as published; a period is rounded to 1 ps or so."""
+    if (rate / transfers).denominator != 1:
+        yield InputError("rate must give a whole number of CK a second", place("timing", "rate"))
+    if period_ps is not None and abs(period_ps - Fraction(10**12) * transfers / rate) > 1:
+        exact = float(Fraction(10**9) * transfers / rate)
+        yield InputError(
+            f"tCK must be {exact:.6g} ns (rate / {transfers} beats a CK), not "
+            f"{float(period_ps / 1000):.6g} ns",
+            place("timing", "tCK"),
+            "rate and tCK change together",
+        )
+
+
+def organisation_faults(
+    model: DeviceModel, values: Mapping[str, int], nbl: int, place: Place
+) -> Iterable[PamsimError]:
+    """Rows hold whole columns; a burst moves one column."""
+    if values["row_bytes"] % values["column_bytes"]:
+        yield InputError(
+            f"row_bytes must be a multiple of column_bytes = {values['column_bytes']} B, "
+            f"not {values['row_bytes']} B",
+            place("organisation", "row_bytes"),
+        )
+    burst_bits = nbl * model.transfers_per_ck * values["dq_bits"]
+    if burst_bits != values["column_bytes"] * 8:
+        yield InputError(
+            f"column_bytes must be what a burst moves ({nbl} CK x {model.transfers_per_ck} beats "
+            f"x {values['dq_bits']} bit = {burst_bits // 8} B), not {values['column_bytes']} B",
+            place("organisation", "column_bytes"),
+        )
+
+
+def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
+    """Names inside the family that name nothing."""
+    yield from _level_faults(model, place)
+    names = set(model.commands)
+    for name, command in model.commands.items():
+        for role in ("opens", "closes"):
+            target = getattr(command, role)
+            if target is not None and target not in names:
+                yield _unknown("command", target, names, place("commands", name, role))
+        if ("{" in name) != (command.over is not None):
+            yield InputError(
+                f"over of {name} must be given exactly when its name has an operand",
+                place("commands", name),
+            )
+        elif "{" in name and not (name.count("{") == 1 and name.endswith(("{n}", "{e}"))):
+            yield InputError(
+                f"operand of {name} must be {{n}} or {{e}} at its end", place("commands", name)
+            )
+    for path, pattern in _patterns(model):
+        if not expand_pattern(model, pattern):
+            known = [*names, *(f"${g}" for g in model.groups)]
+            yield _unknown("command", pattern, known, place(*path))
+    for target, path in (
+        (model.refresh.command, ("refresh", "command")),
+        (model.peak_command, ("peak_command",)),
+    ):
+        if target not in names:
+            yield _unknown("command", target, names, place(*path))
+    for i, row in enumerate(model.timing_constraints):
+        if row.sibling and row.level == model.levels[0]:
+            yield InputError(
+                "sibling rows must be below the top level", place("timing_constraints", i)
+            )
+
+
+def _level_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
+    needed = ["Channel", "PseudoChannel", "Sid", "BankGroup", "Bank", "Row", "Column"]
+    if model.levels != needed:
+        yield InputError(f"levels of {model.family} must be {', '.join(needed)}", place("levels"))
+    inside = model.levels[:-2]
+    places: list[tuple[str, DataPath]] = [
+        (model.activate_window.level, ("activate_window", "level")),
+        (model.refresh.scope, ("refresh", "scope")),
+    ]
+    places += [(c.scope, ("commands", n, "scope")) for n, c in model.commands.items()]
+    places += [
+        (r.level, ("timing_constraints", i, "level"))
+        for i, r in enumerate(model.timing_constraints)
+    ]
+    for level, path in places:
+        if level not in inside:
+            yield _unknown("level", level, inside, place(*path))
+
+
+def _patterns(model: DeviceModel) -> Iterable[tuple[DataPath, str]]:
+    for name, members in model.groups.items():
+        for i, pattern in enumerate(members):
+            yield ("groups", name, i), pattern
+    for i, row in enumerate(model.timing_constraints):
+        for side in ("preceding", "following"):
+            for k, pattern in enumerate(getattr(row, side)):
+                yield ("timing_constraints", i, side, k), pattern
+
+
+def expand_pattern(model: DeviceModel, pattern: str) -> tuple[str, ...]:
+    """Templates that a name, `X_*` or `$group` stands for; empty when there are none."""
+    if pattern.startswith("$"):
+        members = model.groups.get(pattern[1:], [])
+        return tuple(n for m in members if not m.startswith("$") for n in expand_pattern(model, m))
+    if "*" in pattern:
+        return tuple(n for n in model.commands if fnmatchcase(n, pattern))
+    return (pattern,) if pattern in model.commands else ()
+
+
+def _unknown(what: str, name: str, known: Iterable[str], place: Position | None) -> PamsimError:
+    return InputError(
+        f"{what} must be a known one, not {name[:60]!r}", place, did_you_mean(name[:60], known)
+    )

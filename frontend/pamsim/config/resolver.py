@@ -1,0 +1,233 @@
+"""From a device's named parameters to the integers that an engine runs on.
+
+The one place where expressions, CK, multi-cycle commands, command buses and the weight of an
+activate become numbers (engine rules 1, 4, 5, 12). Names become numbers here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+
+from pamsim.config.expression import evaluate
+from pamsim.config.family import CommandTemplate, ConstraintTemplate, Duration
+from pamsim.config.spec import DeviceSpec, ProgramVariants
+from pamsim.errors import InputError, PamsimError, Position, did_you_mean
+from pyramulator.description import Bus, Command, Description, Refresh, RowUse, Slot, TimingRow
+
+ELEMENT_STEP = 16  # operands of MAX, EXP, SUM and REDBG are multiples of it
+
+
+def duration_ticks(device: DeviceSpec, unit: str, elements: int = 0) -> int:
+    """Ticks that a unit works on one command: "MAX", "EXP", "SUM", "RED", "LDM", "PU" (a MAC's).
+
+    `elements` is the operand: elements, or the number of queries for "PU". The product of cycles
+    and ticks per cycle is rounded up once. Raises InputError for an unknown unit.
+    """
+    duration = device.templates.duration(unit)
+    if duration is None:
+        known = [d.name[1:] for d in device.templates.durations]
+        raise InputError(f"unit must be a known one, not {unit!r}", hint=did_you_mean(unit, known))
+    return _ticks_of(device, duration, elements)
+
+
+def _ticks_of(device: DeviceSpec, duration: Duration, operand: int) -> int:
+    names: dict[str, Fraction | int] = {
+        name: value
+        for part in (device.pim, device.organisation)
+        for name, value in asdict(part).items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    if duration.operand:
+        names[duration.operand] = operand
+    cycles = _at(duration.position, lambda: evaluate(duration.cycles, names))
+    if cycles < 0:
+        raise InputError(f"{duration.name} must not be negative, not {cycles}", duration.position)
+    return math.ceil(cycles * device.ticks_per_second / device.pim.clock_hz)
+
+
+def describe(device: DeviceSpec, variants: ProgramVariants) -> Description:
+    """The Description for the operand values in `variants`.
+
+    Commands come in the family's order, operand values ascending. Rows: the command buses, then the
+    family's constraints in its order, then the activate window. Raises InputError for operands out
+    of range, unknown names and negative latencies.
+    """
+    return _Resolver(device, variants).description()
+
+
+@dataclass(frozen=True)
+class _Instance:
+    name: str
+    template: CommandTemplate
+    operand: int | None
+
+
+class _Resolver:
+    def __init__(self, device: DeviceSpec, variants: ProgramVariants) -> None:
+        _check_variants(variants)
+        self.device, self.family = device, device.templates
+        self.instances: dict[str, tuple[_Instance, ...]] = {}
+        for template in self.family.commands:
+            operands: Iterable[int | None] = [None]
+            if template.over:
+                operands = sorted(set(getattr(variants, template.over)))
+            self.instances[template.name] = tuple(
+                _Instance(template.instance(o) if o is not None else template.name, template, o)
+                for o in operands
+            )
+        self.durations: dict[tuple[str, int], int] = {}
+        organisation = device.organisation
+        children = {
+            "PseudoChannel": organisation.pseudo_channels,
+            "Sid": organisation.sids,
+            "BankGroup": organisation.bank_groups,
+            "Bank": organisation.banks,
+            "Row": organisation.rows,
+            "Column": organisation.columns,
+        }
+        self.sizes = tuple(children.get(level, 1) for level in self.family.levels)
+
+    def description(self) -> Description:
+        family = self.family
+        commands = tuple(self.command(i) for group in self.instances.values() for i in group)
+        rows = [*self.bus_rows(commands)]
+        for constraint in family.constraints:
+            rows.extend(self.rows(constraint))
+        rows.extend(self.activate_rows())
+        interval = self.ticks(family.refresh_interval, None, None)
+        return Description(
+            name=self.device.name,
+            levels=family.levels,
+            sizes=self.sizes,
+            ticks_per_second=self.device.ticks_per_second,
+            bus=Bus[family.bus],
+            commands=commands,
+            rows=tuple(rows),
+            refresh=Refresh(family.refresh_command, family.refresh_scope, interval),
+        )
+
+    def command(self, instance: _Instance) -> Command:
+        t = instance.template
+        return Command(
+            name=instance.name,
+            scope=t.scope,
+            slot=Slot[t.bus.upper()],
+            cycles=t.cycles,
+            row_use=RowUse[t.row_use.upper()],
+            opens=t.opens,
+            closes=t.closes,
+            completion=self.ticks(t.completion, instance, t.position),
+            falling_edge=t.falling_edge,
+            auto_precharge=t.auto_precharge,
+            refresh=t.refresh,
+        )
+
+    def ticks(self, text: str, instance: _Instance | None, position: Position | None) -> int:
+        """An expression over parameters in CK, in ticks, before any offset."""
+        per_ck = self.device.ticks_per_ck
+        names: dict[str, Fraction | int] = dict(self.device.timing_ck)
+        if instance is not None and instance.operand is not None:
+            names[str(instance.template.operand)] = instance.operand
+        functions = {d.name: self.function(d) for d in self.family.durations if d.operand}
+        for duration in self.family.durations:
+            if not duration.operand:
+                names[duration.name] = Fraction(self.cached(duration, 0), per_ck)
+        value = _at(position, lambda: evaluate(text, names, functions)) * per_ck
+        if value.denominator != 1:
+            raise InputError(f"latency must be whole ticks, not {value} ({text})", position)
+        if value < 0:
+            raise InputError(f"latency must not be negative, not {value} ticks ({text})", position)
+        return value.numerator
+
+    def function(self, duration: Duration) -> Callable[[Fraction], Fraction]:
+        """The duration as a function of its operand, in CK: latencies are expressions in CK."""
+        return lambda operand: Fraction(
+            self.cached(duration, operand.numerator), self.device.ticks_per_ck
+        )
+
+    def cached(self, duration: Duration, operand: int) -> int:
+        key = (duration.name, operand)
+        if key not in self.durations:
+            self.durations[key] = _ticks_of(self.device, duration, operand)
+        return self.durations[key]
+
+    def bus_rows(self, commands: tuple[Command, ...]) -> Iterable[TimingRow]:
+        """A command keeps its bus for its cycles. No offset: it has the bus from its first tick."""
+        for slot in Slot:
+            on_slot = [c for c in commands if c.slot is slot]
+            for cycles in sorted({c.cycles for c in on_slot if c.cycles > 1}):
+                yield TimingRow(
+                    level=self.family.levels[0],
+                    preceding=tuple(c.name for c in on_slot if c.cycles == cycles),
+                    following=tuple(c.name for c in on_slot),
+                    latency=cycles,
+                    rule=f"{slot.name.lower()} command bus, {cycles} ticks",
+                )
+
+    def rows(self, constraint: ConstraintTemplate) -> Iterable[TimingRow]:
+        """The rows of one constraint, one for each distinct latency with operand and offset."""
+        following = [i for name in constraint.following for i in self.instances[name]]
+        rows: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+        for name in constraint.preceding:
+            for before in self.instances[name]:
+                base = self.ticks(constraint.latency, before, constraint.position)
+                by_latency: dict[int, list[str]] = {}
+                for after in following:
+                    latency = base + (before.template.cycles - 1) - (after.template.cycles - 1)
+                    if latency < 0:
+                        raise InputError(
+                            f"latency of {before.name} -> {after.name} must not be negative, "
+                            f"not {latency} ticks ({constraint.latency}, offset included)",
+                            constraint.position,
+                        )
+                    by_latency.setdefault(latency, []).append(after.name)
+                for latency, names in by_latency.items():
+                    rows.setdefault((latency, tuple(names)), []).append(before.name)
+        for (latency, followings), precedings in rows.items():
+            yield TimingRow(
+                level=constraint.level,
+                preceding=tuple(precedings),
+                following=followings,
+                latency=latency,
+                window=constraint.window,
+                sibling=constraint.sibling,
+                rule=constraint.latency,
+            )
+
+    def activate_rows(self) -> Iterable[TimingRow]:
+        """An activate weighs one, or the whole window (engine rule 4)."""
+        window = self.family.activate_window
+        weights = {c.name: c.activates for c in self.family.commands if c.activates != "none"}
+        one = tuple(name for name, weight in weights.items() if weight == "one")
+        full = tuple(name for name, weight in weights.items() if weight == "window")
+        pairs = [(one, one, window.window), (full, (*one, *full), 1), (one, full, 1)]
+        for preceding, following, count in pairs:
+            if preceding and following:
+                yield from self.rows(
+                    ConstraintTemplate(
+                        window.level, preceding, following, window.latency, count, sibling=False
+                    )
+                )
+
+
+def _check_variants(variants: ProgramVariants) -> None:
+    for n in variants.queries:
+        if not 1 <= n <= 1 << 16:
+            raise InputError(f"queries of a MAC must be from 1 to {1 << 16}, not {n}")
+    for field in ("elements", "reduced_elements"):
+        for e in getattr(variants, field):
+            if not 0 < e <= 1 << 24 or e % ELEMENT_STEP:
+                raise InputError(f"{field} must be a positive multiple of {ELEMENT_STEP}, not {e}")
+
+
+def _at(position: Position | None, compute: Callable[[], Fraction]) -> Fraction:
+    """The value; an error gets the place of the expression."""
+    try:
+        return compute()
+    except PamsimError as error:
+        if error.position is not None:
+            raise
+        raise InputError(error.message, position, error.hint) from None

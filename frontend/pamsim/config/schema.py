@@ -1,0 +1,320 @@
+"""What a description may hold: pydantic models of the composed documents.
+
+A constant is `{value, unit, source}`, with `range` (or `choices`) if its source is an assumption.
+A value with its unit may be one text: `{value: 14 ns, source: ...}`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pamsim.config.units import canonical_unit, convert, number, split_quantity
+from pamsim.errors import PamsimError
+
+# Dimensions whose plain numbers need no unit; any other number without one is refused.
+_PLAIN = ("number", "clock cycles", "unit cycles")
+
+
+def fault(rule: str) -> PydanticCustomError:
+    """A validation error that reads `<path> must be <rule>, not <value>`."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ConstantModel(Section):
+    """One sourced value."""
+
+    value: int | float | bool | str
+    unit: str = ""
+    source: str = Field(
+        min_length=3, description="a key of `sources`, `assumption: why`, `derived: how`"
+    )
+    range: list[int | float] | None = Field(None, min_length=2, max_length=2)
+    choices: list[str | bool] | None = None
+    note: str = ""
+    scope: Literal[
+        "", "processing_unit", "bank", "bank_group", "pseudo_channel", "channel", "stack", "device"
+    ] = ""
+
+    @model_validator(mode="after")
+    def _assumptions_have_a_range(self) -> ConstantModel:
+        if self.source.startswith("assumption") and self.range is None and self.choices is None:
+            raise fault("given a range (or choices), since its source is an assumption")
+        if self.range is not None and self.range[0] > self.range[1]:
+            raise fault("given a range from low to high")
+        value = self.written[0]
+        numeric = self.range is not None and not isinstance(value, str | bool)
+        if numeric and not self.range[0] <= value <= self.range[1]:  # type: ignore[index,operator]
+            raise fault(f"inside its own range {self.range[0]} to {self.range[1]}")  # type: ignore[index]
+        return self
+
+    @property
+    def written(self) -> tuple[int | float | bool | str, str]:
+        """Value and unit apart, also where they are one text."""
+        if isinstance(self.value, str) and not self.unit:
+            parts = split_quantity(self.value)
+            if parts is not None:
+                return parts
+        return self.value, self.unit
+
+
+def canonical(constant: ConstantModel, dimension: str) -> int | float:
+    """The constant in the canonical unit of `dimension`. Raises InputError."""
+    value, unit = constant.written
+    if isinstance(value, str | bool):
+        raise fault("a number" if dimension == "number" else f"a quantity of {dimension}")
+    if not unit and dimension not in _PLAIN:
+        raise fault(
+            f"a quantity of {dimension} with its unit, such as '10 {canonical_unit(dimension)}'"
+        )
+    return number(convert(value, unit or canonical_unit(dimension), dimension))
+
+
+def _quantity(dimension: str, low: float, high: float, integer: bool = True) -> AfterValidator:
+    def check(constant: ConstantModel) -> ConstantModel:
+        try:
+            value = canonical(constant, dimension)
+        except PamsimError as error:
+            raise fault(f"a quantity of {dimension}: {error.message}") from None
+        unit = canonical_unit(dimension)
+        suffix = "" if unit == "1" else f" {unit}"
+        if integer and not isinstance(value, int):
+            raise fault(f"a whole number{f' of {unit}' if suffix else ''}")
+        if not low <= value <= high:
+            raise fault(f"from {_plain(low)} to {_plain(high)}{suffix}")
+        return constant
+
+    return AfterValidator(check)
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) and bound < 1e8 else f"{bound:g}"
+
+
+def _one_of(*allowed: str | bool) -> AfterValidator:
+    def check(constant: ConstantModel) -> ConstantModel:
+        if not any(
+            constant.value is a or (constant.value == a and isinstance(a, str)) for a in allowed
+        ):
+            raise fault("one of " + ", ".join(str(a).lower() for a in allowed))
+        return constant
+
+    return AfterValidator(check)
+
+
+Count = Annotated[ConstantModel, _quantity("number", 1, 1 << 24)]
+Cycles = Annotated[ConstantModel, _quantity("unit cycles", 0, 1 << 16)]
+Size = Annotated[ConstantModel, _quantity("size", 1, 1 << 30)]
+Width = Annotated[ConstantModel, _quantity("width", 1, 1 << 12)]
+Frequency = Annotated[ConstantModel, _quantity("frequency", 1e6, 1e11)]
+Bandwidth = Annotated[ConstantModel, _quantity("bandwidth", 1e3, 1e18)]
+Latency = Annotated[ConstantModel, _quantity("time", 0, 1e15)]
+ComputeRate = Annotated[ConstantModel, _quantity("compute rate", 1e6, 1e21)]
+Fraction01 = Annotated[ConstantModel, _quantity("number", 1e-6, 1, integer=False)]
+EnergyPerFlop = Annotated[ConstantModel, _quantity("energy per operation", 0, 1e9, integer=False)]
+EnergyPerBit = Annotated[ConstantModel, _quantity("energy per bit", 0, 1e9, integer=False)]
+EnergyPerByte = Annotated[ConstantModel, _quantity("energy per byte", 0, 1e9, integer=False)]
+Energy = Annotated[ConstantModel, _quantity("energy", 0, 1e12, integer=False)]
+Power = Annotated[ConstantModel, _quantity("power", 0, 1e9, integer=False)]
+Multiple = Annotated[ConstantModel, _quantity("number", 0, 1e6, integer=False)]
+Flag = Annotated[ConstantModel, _one_of(False, True)]
+Saturation = Annotated[ConstantModel, _one_of(True)]
+Dtype = Annotated[ConstantModel, _one_of("fp16", "fp32")]
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+Expression = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Titled(Section):
+    """What every document has."""
+
+    name: Name
+    description: str = ""
+    sources: dict[str, str] = {}
+
+
+class CommandModel(Section):
+    """One command, or with {n} or {e} in its name one for each operand value."""
+
+    bus: Literal["row", "column"]
+    cycles: int = Field(ge=1, le=64)
+    scope: str
+    row_use: Literal["none", "access", "open", "close", "all_closed"]
+    opens: str | None = None
+    closes: str | None = None
+    completion: Expression | int = 0
+    falling_edge: bool = False
+    auto_precharge: bool = False
+    refresh: bool = False
+    activates: Literal["none", "one", "window"] = "none"
+    over: Literal["queries", "elements", "reduced_elements"] | None = None
+
+
+class ConstraintModel(Section):
+    """A timing constraint; commands by name, `X_*` or `$group`."""
+
+    level: str
+    preceding: list[str] = Field(min_length=1)
+    following: list[str] = Field(min_length=1)
+    latency: Expression | int
+    window: int = Field(1, ge=1, le=64)
+    sibling: bool = False
+
+
+class DurationModel(Section):
+    """Time of a unit in its own cycles, as an expression."""
+
+    operand: Literal["n", "e"] | None = None
+    cycles: Expression | int
+
+
+class ActivateWindowModel(Section):
+    level: str
+    latency: Expression
+    window: int = Field(ge=1, le=64)
+
+
+class RefreshModel(Section):
+    command: str
+    scope: str
+    interval: Expression
+
+
+class OrganisationModel(Section):
+    channels_per_device: Count
+    pseudo_channels: Count
+    sids: Count
+    bank_groups: Count
+    banks: Count
+    rows: Count
+    row_bytes: Size
+    column_bytes: Size
+    dq_bits: Width
+
+
+class PimModel(Section):
+    lanes: Count
+    clock: Frequency
+    buffer_bytes: Size
+    buffer_per_query: Flag
+    exponential_lanes: Count
+    exponential_latency_cycles: Cycles
+    maximum_latency_cycles: Cycles
+    sum_latency_cycles: Cycles
+    reduction_lanes: Count
+    reduction_compare_cycles: Cycles
+    reduction_buffer_bytes: Size
+    logic_die_reduction_units: Count
+    logic_die_merge_elements: Count
+    min_tile_tokens: Count
+    score_dtype: Dtype
+    probability_dtype: Dtype
+    saturate: Saturation
+
+
+class EnergyConstants(Section):
+    """All that an HBM-PIM stack can spend energy on. One that is left out is unknown, not 0."""
+
+    act_pre_pj: Energy | None = None
+    cell_read_pj_per_bit: EnergyPerBit | None = None
+    cell_write_pj_per_bit: EnergyPerBit | None = None
+    column_to_bank_group_pj_per_bit: EnergyPerBit | None = None
+    bank_group_to_global_io_pj_per_bit: EnergyPerBit | None = None
+    tsv_pj_per_bit: EnergyPerBit | None = None
+    interposer_pj_per_bit: EnergyPerBit | None = None
+    mac_pj: Energy | None = None
+    mac_read_multiple: Multiple | None = None
+    buffer_pj_per_byte: EnergyPerByte | None = None
+    exponential_pj: Energy | None = None
+    maximum_pj: Energy | None = None
+    sum_pj: Energy | None = None
+    background_precharged_mw: Power | None = None
+    background_active_1_bank_mw: Power | None = None
+    background_active_16_banks_mw: Power | None = None
+    refresh_all_bank_mw: Power | None = None
+
+
+class EnergyModel(Titled):
+    """energy/*.yaml"""
+
+    constants: EnergyConstants
+
+
+class DeviceModel(Titled):
+    """device/*.yaml"""
+
+    family: Literal["hbm_pim"]
+    levels: list[str] = Field(min_length=4, max_length=12)
+    bus: Literal["SINGLE", "ROW_COLUMN", "HALF_CLOCK"]
+    ticks_per_ck: int = Field(ge=1, le=2)
+    transfers_per_ck: int = Field(ge=1, le=16)
+    parameters: list[str]
+    durations: dict[str, DurationModel]
+    commands: dict[str, CommandModel]
+    groups: dict[str, list[str]]
+    activate_window: ActivateWindowModel
+    refresh: RefreshModel
+    peak_command: str
+    timing_constraints: list[ConstraintModel]
+    organisation: OrganisationModel
+    timing: dict[str, ConstantModel]
+    pim: PimModel
+    energy: EnergyModel
+
+
+class HostModel(Titled):
+    """host/*.yaml"""
+
+    compute: ComputeRate
+    compute_utilisation: Fraction01
+    memory_utilisation: Fraction01
+    memory_bandwidth: Bandwidth | None = None
+    energy: EnergyPerFlop | None = None
+
+
+def _external_or_bandwidth(constant: ConstantModel) -> ConstantModel:
+    if constant.value == "external":
+        return constant
+    check: Any = _quantity("bandwidth", 1e3, 1e18).func
+    return check(constant)
+
+
+class LinkModel(Titled):
+    """link/*.yaml"""
+
+    bandwidth: Annotated[ConstantModel, AfterValidator(_external_or_bandwidth)]
+    latency: Latency
+    energy: EnergyPerBit | None = None
+
+
+class TierModel(Section):
+    device: DeviceModel
+    devices: Count
+    link: LinkModel
+
+
+class SystemModel(Titled):
+    """system/*.yaml"""
+
+    host: HostModel
+    tiers: dict[str, TierModel] = Field(min_length=1)
+    weights_tier: str
+    layout: Literal["head-split", "head-fused", "token-major"]
+    spread: Literal["spread"]
+    instances: Count
+
+
+MODELS: dict[str, type[Titled]] = {
+    "device": DeviceModel,
+    "energy": EnergyModel,
+    "host": HostModel,
+    "link": LinkModel,
+    "system": SystemModel,
+}

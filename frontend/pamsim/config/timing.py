@@ -1,0 +1,92 @@
+"""A device's named timing parameters: written in CK, in time, or as an expression over others."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from pamsim.config.constants import Place
+from pamsim.config.expression import evaluate, names_in
+from pamsim.config.schema import ConstantModel, DeviceModel
+from pamsim.config.units import convert
+from pamsim.errors import InputError, PamsimError
+
+MAX_CK = 10**7
+CLOCK_NAMES = ("rate", "tCK")
+
+
+def measure(constant: ConstantModel, dimension: str, name: str, place: Place) -> Fraction:
+    """A quantity with its unit, in the dimension's canonical unit. Raises InputError."""
+    value, unit = constant.written
+    where = place("timing", name)
+    if isinstance(value, str | bool):
+        raise InputError(f"timing.{name} must be a number with a unit, not {value!r}", where)
+    try:
+        result = convert(value, unit, dimension)
+    except PamsimError as error:
+        raise InputError(f"timing.{name}: {error.message}", where, error.hint) from None
+    if result <= 0:
+        raise InputError(f"timing.{name} must be above 0, not {value} {unit}", where)
+    return result
+
+
+def resolve(
+    model: DeviceModel, ck_hz: int, place: Place
+) -> tuple[dict[str, int], list[PamsimError]]:
+    """(parameter -> CK, faults). Times are rounded up to CK; expressions follow what they name."""
+    values: dict[str, int] = {}
+    faults: list[PamsimError] = []
+    waiting: dict[str, str] = {}
+    for name in model.parameters:
+        constant = model.timing[name]
+        value, unit = constant.written
+        if isinstance(value, str) and unit in ("", "CK"):
+            waiting[name] = value
+            continue
+        try:
+            values[name] = _in_ck(name, value, unit, ck_hz)
+        except PamsimError as error:
+            faults.append(InputError(error.message, place("timing", name), error.hint))
+    while waiting and not faults:
+        ready = [n for n, text in waiting.items() if _names(text) & waiting.keys() == set()]
+        for name in ready or list(waiting)[:1]:
+            text = waiting.pop(name)
+            try:
+                if not ready:
+                    raise InputError(
+                        f"timing.{name} must not be defined by itself, as {text[:60]!r}"
+                    )
+                values[name] = _whole(name, evaluate(text, values))
+            except PamsimError as error:
+                message = error.message
+                if not message.startswith("timing."):
+                    message = f"timing.{name}: {message}"
+                faults.append(InputError(message, place("timing", name), error.hint))
+                break
+    return {n: values[n] for n in model.parameters if n in values}, faults
+
+
+def _names(text: str) -> frozenset[str]:
+    try:
+        return names_in(text)
+    except PamsimError:
+        return frozenset()  # evaluate says what is wrong
+
+
+def _in_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) -> int:
+    if isinstance(value, bool | str):
+        raise InputError(f"timing.{name} must be CK, a time or an expression, not {value!r}")
+    if unit in ("", "CK"):
+        return _whole(
+            name, Fraction(value) if isinstance(value, int) else convert(value, "1", "number")
+        )
+    picoseconds = convert(value, unit, "time")
+    return _whole(name, Fraction(math.ceil(picoseconds * ck_hz / 10**12)))
+
+
+def _whole(name: str, value: Fraction) -> int:
+    if value.denominator != 1:
+        raise InputError(f"timing.{name} must be a whole number of CK, not {float(value):g}")
+    if not 1 <= value <= MAX_CK:
+        raise InputError(f"timing.{name} must be from 1 to {MAX_CK} CK, not {int(value)}")
+    return int(value)

@@ -1,0 +1,246 @@
+"""The energy of a decode step, term by term.
+
+Commands are charged what docs/hbm-pim-commands.md says they do (pamsim.energy.commands). A MAC pays
+the cells it reads and its PU, not the way to the pins. The way over the interposer is a term of the
+bytes that cross the devices' pins, so it is in no command. Background is charged once, from
+residency, for the whole step's latency and all pseudo-channels: while they run attention as
+simulated; a channel that has finished or has no program is precharged until the tier has finished;
+for the rest of the step the weights' tier has rows open, another tier is precharged. Refresh goes
+on all the time. Masked banks of a MAC are charged like the others (an upper bound: only tails are
+masked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pamsim.compiler.compiled import CompiledStep
+from pamsim.config.spec import SystemSpec
+from pamsim.energy.activity import StepActivity, TierActivity
+from pamsim.energy.background import background_terms
+from pamsim.energy.commands import command_work
+from pamsim.energy.table import Lookup
+from pamsim.energy.term import EnergyAccount, EnergyTerm
+from pamsim.energy.units import bits, pj_per_bit_from_byte
+from pamsim.sim.run import ChannelRun
+
+READ_PATH = (
+    "cell_read_pj_per_bit",
+    "column_to_bank_group_pj_per_bit",
+    "bank_group_to_global_io_pj_per_bit",
+    "tsv_pj_per_bit",
+)
+WRITE_PATH = ("cell_write_pj_per_bit", *READ_PATH[1:])
+DIE_PATH = ("bank_group_to_global_io_pj_per_bit", "tsv_pj_per_bit")
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A term that follows from command counts: constants, and which field of CommandWork counts."""
+
+    name: str
+    field: str
+    per: str
+    scope: str
+    constants: tuple[str, ...]
+
+
+CHARGES = (
+    Charge("activate", "bank_activates", "bank activate", "bank", ("act_pre_pj",)),
+    Charge("mac_cell_read", "mac_column_bits", "bit", "bank", ("cell_read_pj_per_bit",)),
+    Charge("mac_arithmetic", "macs", "MAC", "processing unit", ("mac_pj",)),
+    Charge("buffers", "buffer_bytes", "bit", "processing unit", ("buffer_pj_per_byte",)),
+    Charge("maximum", "maximum_elements", "element", "processing unit", ("maximum_pj",)),
+    Charge("exponential", "exponential_elements", "element", "processing unit",
+           ("exponential_pj",)),
+    Charge("sum", "sum_elements", "element", "processing unit", ("sum_pj",)),
+    Charge("group_reduction", "group_macs", "MAC", "bank group", ("mac_pj",)),
+    Charge("group_reduction_exponential", "group_exponentials", "element", "bank group",
+           ("exponential_pj",)),
+    Charge("group_reduction_path", "pu_to_group_bits", "bit", "bank group",
+           ("column_to_bank_group_pj_per_bit",)),
+    Charge("logic_die_path", "group_to_die_bits", "bit", "stack", DIE_PATH),
+    Charge("logic_die_reduction", "die_macs", "MAC", "stack", ("mac_pj",)),
+    Charge("query_load_path", "die_to_group_bits", "bit", "stack", DIE_PATH),
+    Charge("query_load_bank_group", "group_to_pu_bits", "bit", "bank group",
+           ("column_to_bank_group_pj_per_bit",)),
+    Charge("read", "read_bits", "bit", "channel", READ_PATH),
+    Charge("write", "write_bits", "bit", "channel", WRITE_PATH),
+    Charge("refresh", "refreshes", "REFab", "pseudo-channel", ("refresh_all_bank_pj",)),
+)  # fmt: skip
+
+# The preset "PU power = 3 x a read": one term in place of a MAC's cell read and arithmetic.
+READ_MULTIPLE = "mac_read_multiple"
+REPLACED_BY_READ_MULTIPLE = ("mac_cell_read", "mac_arithmetic")
+
+
+def account(
+    compiled: Sequence[CompiledStep],
+    runs: Sequence[Sequence[ChannelRun]],
+    system: SystemSpec,
+    activity: StepActivity,
+) -> EnergyAccount:
+    """Every term of a step, or the names of the constants that its devices lack.
+
+    compiled, runs, activity.tiers: one entry per tier that took part, in the same order. Terms
+    whose count is 0 are left out. An account with a missing constant has no terms.
+    """
+    terms: list[EnergyTerm] = []
+    missing: list[str] = []
+    for step, tier_runs, tier_activity in zip(compiled, runs, activity.tiers, strict=True):
+        lookup = Lookup(step.device.name, step.device.energy)
+        terms += _command_terms(step, tier_runs, lookup)
+        terms += _merge_terms(tier_activity, lookup)
+        terms += _pin_terms(tier_activity, system, lookup)
+        terms += background_terms(step, tier_runs, system, activity, tier_activity, lookup)
+        missing += lookup.missing
+    weights_device = system.tier(system.weights_tier).device
+    lookup = Lookup(weights_device.name, weights_device.energy)
+    terms += _host_terms(system, activity, lookup, missing)
+    missing += [m for m in lookup.missing if m not in missing]
+    if missing:
+        return EnergyAccount((), tuple(missing))
+    return EnergyAccount(tuple(t for t in terms if t.count))
+
+
+def _command_terms(
+    step: CompiledStep, runs: Sequence[ChannelRun], lookup: Lookup
+) -> Iterable[EnergyTerm]:
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name, count in run.result.counts.items():
+            counts[name] = counts.get(name, 0) + count * run.channels * run.layers
+    work = {name: command_work(name, step.device) for name in sorted(counts)}
+    multiple = lookup.find(READ_MULTIPLE)
+    for charge in CHARGES:
+        if multiple is not None and charge.name in REPLACED_BY_READ_MULTIPLE:
+            continue
+        each = tuple((n, w) for n in work if (w := getattr(work[n], charge.field)))
+        if not each:
+            continue
+        unit = lookup.value(*charge.constants)
+        if charge.constants == ("buffer_pj_per_byte",):
+            unit, each = pj_per_bit_from_byte(unit), tuple((n, bits(w)) for n, w in each)
+        yield EnergyTerm(
+            tier=step.tier,
+            name=charge.name,
+            unit_energy_pj=unit,
+            per=charge.per,
+            scope=charge.scope,
+            count=sum(counts[n] * w for n, w in each),
+            source=lookup.source(*charge.constants),
+            commands=each,
+        )
+    if multiple is not None:
+        each = tuple((n, w.mac_column_bits) for n, w in work.items() if w.mac_column_bits)
+        yield EnergyTerm(
+            tier=step.tier,
+            name="mac_read_multiple",
+            unit_energy_pj=lookup.value(READ_MULTIPLE) * lookup.value("cell_read_pj_per_bit"),
+            per="bit",
+            scope="bank",
+            count=sum(counts[n] * w for n, w in each),
+            source=lookup.source(READ_MULTIPLE, "cell_read_pj_per_bit"),
+            commands=each,
+        )
+
+
+def _merge_terms(activity: TierActivity, lookup: Lookup) -> Iterable[EnergyTerm]:
+    """Merges between channels and devices; those inside a channel are in the commands."""
+    if activity.merges:
+        yield EnergyTerm(
+            activity.tier,
+            "cross_channel_reduction",
+            lookup.value("mac_pj"),
+            "MAC",
+            "stack",
+            2 * activity.merges * activity.merged_elements,
+            lookup.source("mac_pj"),
+        )
+
+
+def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> Iterable[EnergyTerm]:
+    link = system.tier(activity.tier).link
+    link_source = "; ".join(f"{c.name}: {c.source}" for c in link.constants if "energy" in c.name)
+    for name, crossings in (
+        ("query_broadcast", activity.query_bytes),
+        ("append_transfer", activity.append_bytes),
+        ("result_return", activity.result_bytes),
+        # out of one device and into another: the pins of both
+        ("between_devices", 2 * activity.between_device_bytes),
+    ):
+        yield EnergyTerm(
+            activity.tier,
+            name,
+            lookup.value("interposer_pj_per_bit"),
+            "bit",
+            "stack",
+            bits(crossings),
+            lookup.source("interposer_pj_per_bit"),
+        )
+        if link.energy_pj_per_bit is None:
+            lookup.missing.append(f"{link.name}: energy")
+        elif link.energy_pj_per_bit:
+            yield EnergyTerm(
+                activity.tier,
+                f"{name}_link",
+                link.energy_pj_per_bit,
+                "bit",
+                "link",
+                bits(crossings),
+                link_source,
+            )
+
+
+def _host_terms(
+    system: SystemSpec, activity: StepActivity, lookup: Lookup, missing: list[str]
+) -> Iterable[EnergyTerm]:
+    host = system.host
+    source = "; ".join(c.source for c in host.constants if "energy" in c.name)
+    if host.energy_pj_per_flop is None:
+        missing.append(f"{host.name}: energy")
+    else:
+        yield EnergyTerm(
+            "host",
+            "arithmetic",
+            host.energy_pj_per_flop,
+            "flop",
+            "host",
+            activity.host_flops,
+            source,
+        )
+    if host.memory_bytes_per_second is not None:
+        missing.append(f"{host.name}: energy of its own memory")
+        return
+    tier = system.weights_tier
+    host_bits = bits(activity.host_bytes)
+    yield EnergyTerm(
+        tier,
+        "host_memory_read",
+        lookup.value(*READ_PATH),
+        "bit",
+        "channel",
+        host_bits,
+        lookup.source(*READ_PATH),
+    )
+    yield EnergyTerm(
+        tier,
+        "host_memory_transfer",
+        lookup.value("interposer_pj_per_bit"),
+        "bit",
+        "stack",
+        host_bits,
+        lookup.source("interposer_pj_per_bit"),
+    )
+    # Weights are streamed row by row: every activated row is read to its end.
+    row_bytes = system.tier(tier).device.organisation.row_bytes
+    yield EnergyTerm(
+        tier,
+        "host_memory_activate",
+        lookup.value("act_pre_pj"),
+        "bank activate",
+        "bank",
+        -(-activity.host_bytes // row_bytes),
+        lookup.source("act_pre_pj"),
+    )

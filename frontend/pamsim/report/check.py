@@ -1,0 +1,231 @@
+"""Recomputes every sum of a result document from its parts: `pamsim check RESULT.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pamsim.errors import InputError
+from pamsim.report.directory import MANIFEST, read_manifest
+from pamsim.report.document import multiplicity
+from pamsim.report.manifest import results_sha
+from pamsim.report.text import sha256_bytes, sha256_of
+
+RELATIVE_TOLERANCE = 1e-12
+
+
+def check_result(path: Path) -> list[str]:
+    """Faults of a result file, or of `result.json` in a directory; empty when all is right.
+
+    Raises InputError when there is nothing to read as a result.
+    """
+    if path.is_dir():
+        path = path / "result.json"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"result must be a readable file, not {str(path)!r} ({error.strerror})"
+        ) from error
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
+        raise InputError(f"result must be JSON, not {path.name}:{line}:{column} ({error})") from error
+    faults = list(_structure(document))
+    if faults:
+        return faults
+    faults += _timeline(document)
+    for name, tier in document["tiers"].items():
+        faults += _tier(f"tiers.{name}", tier)
+    faults += _attention(document)
+    faults += _energy(document)
+    faults += _reduction(document)
+    faults += _verdicts(document)
+    faults += _files(path.parent, document)
+    return faults
+
+
+def _structure(document: Any) -> Iterator[str]:
+    """Missing, unknown or ill-typed fields, by the types that the JSON Schema is made from."""
+    from pydantic import ValidationError
+
+    from pamsim.report.schema import Result
+
+    try:
+        Result.model_validate(document, strict=None)
+    except ValidationError as error:
+        for fault in error.errors():
+            where = ".".join(str(part) for part in fault["loc"]) or "result"
+            yield f"{where}: {fault['msg']}"
+
+
+def _differs(name: str, said: float, found: float) -> Iterator[str]:
+    if not math.isclose(said, found, rel_tol=RELATIVE_TOLERANCE, abs_tol=0.0):
+        yield f"{name} must be {found!r}, not {said!r}"
+
+
+def _timeline(document: dict[str, Any]) -> Iterator[str]:
+    at = 0.0
+    critical = [t for t in document["timeline"] if t["critical"]]
+    for task in sorted(critical, key=lambda t: (t["start_ns"], t["end_ns"])):
+        if task["start_ns"] != at:
+            yield (
+                f"timeline: critical task {task['task']!r} must start at {at!r} ns, "
+                f"not {task['start_ns']!r}"
+            )
+        at = task["end_ns"]
+    if at != document["latency_ns"]:
+        yield f"latency_ns must be the end of the critical tasks {at!r}, not {document['latency_ns']!r}"
+    for task in document["timeline"]:
+        if task["end_ns"] < task["start_ns"] or task["end_ns"] > document["latency_ns"]:
+            yield f"timeline: task {task['task']!r} must lie within [0, latency_ns]"
+
+
+def _tier(name: str, tier: dict[str, Any]) -> Iterator[str]:
+    for i, channel in enumerate(tier["channels"]):
+        yield from _channel(f"{name}.channels[{i}]", channel)
+    internal = sum(c["bytes_internal"] * multiplicity(c) for c in tier["channels"])
+    if tier["latency_ns"]:
+        yield from _differs(
+            f"{name}.bandwidth_gbps", tier["bandwidth_gbps"], internal / tier["latency_ns"]
+        )
+    if tier["peak_gbps"]:
+        share = tier["bandwidth_gbps"] / tier["peak_gbps"]
+        yield from _differs(f"{name}.peak_fraction", tier["peak_fraction"], share)
+    if tier["peak_fraction"] > 1 + RELATIVE_TOLERANCE:
+        yield f"{name}.peak_fraction must be at most 1, not {tier['peak_fraction']!r}"
+    shas = [c["program_sha"] for c in tier["channels"]]
+    if len(set(shas)) != len(shas):
+        yield f"{name}.channels: a program must appear once"
+
+
+def _channel(name: str, channel: dict[str, Any]) -> Iterator[str]:
+    rate = channel["ticks_per_second"]
+    if rate:
+        yield from _differs(f"{name}.tick_ps", channel["tick_ps"], 10**12 / rate)
+    else:
+        yield f"{name}.ticks_per_second must be at least 1, not 0"
+    if set(channel["banks_per_command"]) != set(channel["commands"]):
+        yield f"{name}.banks_per_command must name the commands that were issued"
+    resident = sum(channel["residency_ticks"].values())
+    if resident != channel["ticks"] * channel["residency_nodes"]:
+        yield (
+            f"{name}.residency_ticks must sum to ticks x residency_nodes "
+            f"({channel['ticks'] * channel['residency_nodes']}), not {resident}"
+        )
+    if channel["bytes_useful"] and channel["bytes_internal"] < channel["bytes_useful"]:
+        yield f"{name}.bytes_internal must be at least bytes_useful"
+    rules = channel["stall_rules"]
+    for i, classes in enumerate(channel["stalls"] or []):
+        total = sum(classes.values())
+        if total != channel["ticks"]:
+            yield f"{name}.stalls[{i}] must sum to ticks ({channel['ticks']}), not {total}"
+        if rules is None or len(rules) != len(channel["stalls"]):
+            yield f"{name}.stall_rules must have an entry for every stream"
+        elif sum(rules[i].values()) != classes.get("timing", 0):
+            yield f"{name}.stall_rules[{i}] must sum to the stream's class 'timing'"
+
+
+def _attention(document: dict[str, Any]) -> Iterator[str]:
+    """Attention tasks against the channels' ticks: picoseconds, each layer rounded up."""
+    for name, tier in document["tiers"].items():
+        slowest = max(
+            (-(-c["ticks"] * 10**12 // max(1, c["ticks_per_second"])) for c in tier["channels"]),
+            default=0,
+        )
+        tasks = [
+            t for t in document["timeline"] if t["task"] == "attention" and t["resource"] == name
+        ]
+        for task in tasks:
+            lasted = round((task["end_ns"] - task["start_ns"]) * 1000)
+            if lasted != slowest:
+                yield (
+                    f"timeline: attention of layer {task['layer']} on {name} must last as long as "
+                    f"its slowest channel, {slowest} ps, not {lasted}"
+                )
+        yield from _differs(f"tiers.{name}.latency_ns", tier["latency_ns"], slowest * len(tasks) / 1000)
+
+
+def _energy(document: dict[str, Any]) -> Iterator[str]:
+    energy = document["energy_pj"]
+    if energy is None:
+        if not document["energy_missing"]:
+            yield "energy_pj must not be null without naming what is missing"
+        return
+    total = math.fsum(t["pj"] for t in energy["terms"])
+    yield from _differs("energy_pj.total", energy["total"], total)
+    issued: dict[str, dict[str, int]] = {}
+    for tier_name, tier in document["tiers"].items():
+        counts = issued.setdefault(tier_name, {})
+        for channel in tier["channels"]:
+            for command, n in channel["commands"].items():
+                counts[command] = counts.get(command, 0) + n * multiplicity(channel)
+    for i, term in enumerate(energy["terms"]):
+        name = f"energy_pj.terms[{i}] ({term['tier']} {term['name']})"
+        yield from _differs(f"{name}.pj", term["pj"], term["unit_energy_pj"] * term["count"])
+        if term["commands"]:
+            counts = issued.get(term["tier"], {})
+            count = sum(counts.get(c, 0) * each for c, each in term["commands"].items())
+            if count != term["count"]:
+                yield f"{name}.count must be {count}, the sum over its commands, not {term['count']}"
+
+
+def _reduction(document: dict[str, Any]) -> Iterator[str]:
+    reduction = document["reduction"]
+    attention = sum(t["latency_ns"] for t in document["tiers"].values())
+    whole = attention + reduction["latency_ns"]
+    share = reduction["latency_ns"] / whole if whole else 0.0
+    yield from _differs("reduction.share", reduction["share"], share)
+
+
+def _verdicts(document: dict[str, Any]) -> Iterator[str]:
+    validation = document["validation"]
+    timing, layout, functional = (
+        validation["timing"],
+        validation["layout"],
+        validation["functional"],
+    )
+    if timing["verdict"] == "passed" and timing["violations"]:
+        yield "validation.timing.verdict must be 'violated' where there are violations"
+    if layout["verdict"] == "passed" and (layout["duplicates"] or layout["missing"]):
+        yield "validation.layout.verdict must be 'violated' where elements are missing or doubled"
+    if functional["verdict"] == "passed":
+        error, bound = functional["max_abs_error"], functional["bound"]
+        if error is None or (bound is not None and error > bound):
+            yield "validation.functional.verdict must be 'violated' where the error exceeds the bound"
+
+
+def _files(directory: Path, document: dict[str, Any]) -> Iterator[str]:
+    """Hashes against the directory's manifest, where the result still lies in its directory."""
+    said = document["manifest"]
+    manifest = read_manifest(directory)
+    if manifest is None:
+        if (directory / MANIFEST).exists():
+            yield f"{MANIFEST} must be a JSON object"
+        return
+    inputs = sha256_of(manifest.get("inputs"))
+    for name, sha in (("manifest.json", manifest.get("inputs_sha")), ("result", said["inputs_sha"])):
+        if sha != inputs:
+            yield f"{name}: inputs_sha must be {inputs}, not {sha}"
+    files = manifest.get("files")
+    if not isinstance(files, dict):
+        yield "manifest.json: files must map names to hashes"
+        return
+    others = {name: sha for name, sha in files.items() if name != "result.json"}
+    results = results_sha(document, others)
+    for name, sha in (
+        ("manifest.json", manifest.get("results_sha")),
+        ("result", said["results_sha"]),
+    ):
+        if sha != results:
+            yield f"{name}: results_sha must be {results}, not {sha}"
+    for name, sha in files.items():
+        place = directory / name
+        if not place.is_file():
+            yield f"{name} must exist"
+        elif (found := sha256_bytes(place.read_bytes())) != sha:
+            yield f"{name} must have the hash {sha} of the manifest, not {found}"

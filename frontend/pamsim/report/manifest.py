@@ -1,0 +1,128 @@
+"""The manifest of a result directory: what went in, what came out, and how it was run.
+
+`inputs` and `files` are the same for the same inputs, whatever the machine's load, the number of
+threads or the directory; they are hashed. `run` is of this one run and is not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pamsim.config.spec import Constant, SystemSpec
+from pamsim.model.spec import ModelSpec
+from pamsim.report.text import sha256_bytes, sha256_of
+from pamsim.workload.step import DecodeStep
+
+MANIFEST_VERSION = 1
+
+
+def inputs_part(
+    model: ModelSpec,
+    system: SystemSpec,
+    step: DecodeStep,
+    *,
+    engine: str,
+    engine_build: str,
+    seed: int,
+    validate: str,
+    versions: Mapping[str, str],
+    ramulator_commit: str | None = None,
+) -> dict[str, Any]:
+    """Everything that the results follow from, resolved; file names without their directories."""
+    return {
+        "model": asdict(model),
+        "model_sources": [list(s) for s in model.sources],
+        "workload": {"contexts": list(step.contexts)},
+        "system": _system(system),
+        "input_files": _input_files(system),
+        "engine": {"name": engine, "build_id": engine_build, "ramulator_commit": ramulator_commit},
+        "seed": seed,
+        "validate": validate,
+        "versions": dict(sorted(versions.items())),
+    }
+
+
+def _system(system: SystemSpec) -> dict[str, Any]:
+    return {
+        "name": system.name,
+        "instances": system.instances,
+        "layout": system.layout,
+        "spread": system.spread,
+        "weights_tier": system.weights_tier,
+        "overrides": {str(k): str(v) for k, v in sorted(system.overrides.items())},
+        "constants": _constants(system.constants),
+        "host": {"name": system.host.name, "constants": _constants(system.host.constants)},
+        "tiers": {
+            t.name: {
+                "devices": t.devices,
+                "device": t.device.name,
+                "timing_ck": dict(sorted(t.device.timing_ck.items())),
+                "ticks_per_second": t.device.ticks_per_second,
+                "constants": _constants(t.device.constants),
+                "energy": _constants(t.device.energy.constants),
+                "link": {"name": t.link.name, "constants": _constants(t.link.constants)},
+            }
+            for t in system.tiers
+        },
+    }
+
+
+def _constants(constants: Sequence[Constant]) -> dict[str, dict[str, Any]]:
+    return {
+        c.name: {"value": c.value, "unit": c.unit, "source": c.source} for c in constants
+    }
+
+
+def _input_files(system: SystemSpec) -> dict[str, str]:
+    """SHA-256 of the description files by name; what they extend is in the resolved values."""
+    files = {}
+    for path in (system.path, *(t.device.path for t in system.tiers)):
+        if path and Path(path).is_file():
+            files[Path(path).name] = sha256_bytes(Path(path).read_bytes())
+    return dict(sorted(files.items()))
+
+
+def run_part(argv: Sequence[str], started: datetime.datetime, threads: int) -> dict[str, Any]:
+    """When, where and how this run was made; not hashed."""
+    ended = datetime.datetime.now(datetime.UTC)
+    return {
+        "argv": list(argv),
+        "started": started.isoformat(timespec="milliseconds"),
+        "ended": ended.isoformat(timespec="milliseconds"),
+        "seconds": round((ended - started).total_seconds(), 3),
+        "threads": threads,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "python": sys.version.split()[0],
+    }
+
+
+def results_sha(document: Mapping[str, Any], files: Mapping[str, str]) -> str:
+    """Hash of the result document without its `manifest`, and of the other files' hashes."""
+    body = {key: value for key, value in document.items() if key != "manifest"}
+    return sha256_of({"document": body, "files": dict(sorted(files.items()))})
+
+
+def manifest(
+    inputs: Mapping[str, Any],
+    files: Mapping[str, str],
+    results: str | None,
+    run: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The manifest: `files` maps every other file of the directory to its SHA-256."""
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "inputs": dict(inputs),
+        "inputs_sha": sha256_of(inputs),
+        "files": dict(sorted(files.items())),
+        "results_sha": results,
+        "run": dict(run),
+    }

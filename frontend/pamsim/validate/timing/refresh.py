@@ -1,0 +1,63 @@
+"""Refresh intervals: the k-th refresh of a node lies in its window, and none is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pamsim.validate.timing.findings import AT_END, Findings
+from pamsim.validate.timing.geometry import Chunk, Geometry
+from pamsim.validate.timing.rule import Check, RefreshRule, Rule
+from pamsim.validate.timing.table import CommandTable
+
+
+class RefreshChecker:
+    """Counts the refreshes of every node. `interval` is in ticks."""
+
+    def __init__(
+        self,
+        rule: RefreshRule,
+        interval: int,
+        checks: Mapping[Check, Rule],
+        geometry: Geometry,
+        table: CommandTable,
+    ) -> None:
+        self.rule, self.interval, self.checks = rule, interval, checks
+        self.issued = [0] * geometry.nodes[rule.scope]
+        self.member = np.zeros(len(table) + 1, bool)
+        self.member[table.indices((rule.command,))] = True
+
+    def feed(self, chunk: Chunk, findings: Findings) -> None:
+        chosen = np.flatnonzero(self.member[chunk.command])
+        node = chunk.keys[self.rule.scope][chosen]
+        early, late, far = [], [], []
+        for place in np.unique(node).tolist():
+            positions = chosen[node == place]
+            number = self.issued[place] + 1 + np.arange(len(positions))
+            self.issued[place] += len(positions)
+            tick = chunk.tick[positions]
+            early.append(positions[tick < number * self.interval])
+            late.append(positions[tick > (number + 1) * self.interval])
+            far.append(positions[tick > (number + self.rule.postponed) * self.interval])
+        if not early:
+            return
+        window, limit = self.checks[Check.REFRESH_INTERVAL], self.checks[Check.REFRESH_LIMIT]
+        findings.report(window, chunk, np.concatenate(early), "comes before its interval")
+        findings.report(window, chunk, np.concatenate(late), "comes after its interval")
+        findings.report(limit, chunk, np.concatenate(far), "was postponed too long")
+
+    def finish(self, ticks: int, findings: Findings) -> None:
+        """What must have come before `ticks` and did not."""
+        for check, intervals in (
+            (Check.REFRESH_INTERVAL, 1),
+            (Check.REFRESH_LIMIT, self.rule.postponed),
+        ):
+            due = (ticks - 1) // self.interval - intervals  # (due + intervals) x interval < ticks
+            for place, issued in enumerate(self.issued):
+                deadline = (issued + 1 + intervals) * self.interval
+                text = (
+                    f"{self.rule.command} number {issued + 1} of pseudo-channel {place} is due by "
+                    f"tick {deadline} and missing at the end, tick {ticks}"
+                )
+                findings.add(self.checks[check], due - issued, AT_END, text)

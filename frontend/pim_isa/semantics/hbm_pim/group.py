@@ -1,0 +1,315 @@
+"""A bank group of HBM-PIM: four processing units and a reduction unit.
+
+Each method is the pseudo-code of the instruction in tables/hbm_pim.toml, over all banks and queries
+at once. The order of FP32 additions is the stated one and no other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pim_isa.arithmetic import exponential, sum_in_order, to_fp16, tree16
+from pim_isa.errors import IsaError
+from pim_isa.memory import GroupMemory
+from pim_isa.semantics.hbm_pim.die import LogicDie, ScoreRecord
+from pim_isa.table import InstructionTable
+
+EMPTY, PARTIAL, SCORE, PROBABILITY = 0, 1, 2, 3  # what a slot of the PU buffer holds
+CLOSED = -1
+
+
+class Group:
+    """One bank group: open rows, PU buffers and maxima, sums and outputs of its banks."""
+
+    def __init__(
+        self, table: InstructionTable, stream: int, memory: GroupMemory, die: LogicDie
+    ) -> None:
+        self.stream, self.memory, self.die = stream, memory, die
+        self.lanes = table.constants["lanes"]
+        self.banks = banks = table.constants["banks"]
+        slots, held = table.constants["max_slots"], table.spec("CFG").field("queries").maximum
+        width = table.constants["row_columns"] * self.lanes
+        self.n = self.part = self.vector = 0
+        self.open_row = np.full(banks, CLOSED, dtype=np.int64)
+        self.held: list[int | None] = [None] * held  # query number per slot; None: nothing
+        self.query = np.full((held, width), np.nan, dtype=np.float32)
+        self.score = np.full((banks, held, slots), np.nan, dtype=np.float32)
+        self.kind = np.zeros((banks, slots), dtype=np.uint8)
+        self.maximum = np.full((banks, held), np.nan, dtype=np.float32)
+        self.total = np.full((banks, held), np.nan, dtype=np.float32)
+        self.output = np.full((banks, held, width), np.nan, dtype=np.float32)
+        self.group_output = np.full((held, width), np.nan, dtype=np.float32)
+        self.group_maximum = np.full(held, np.nan, dtype=np.float32)
+        self.group_total = np.full(held, np.nan, dtype=np.float32)
+        self.active = True  # some held query is wanted
+        self._selection: dict[int, np.ndarray] = {
+            mask: np.flatnonzero([mask >> b & 1 for b in range(banks)])
+            for mask in range(1 << banks)
+        }
+
+    # --- control and rows
+
+    def configure(self, queries: int, part: int, vector: int) -> None:
+        """CFG."""
+        self.n, self.part, self.vector = queries, part, vector
+        self._activate()
+
+    def _activate(self) -> None:
+        wanted = self.die.wanted
+        self.active = wanted is None or any(q in wanted for q in self.held[: self.n])
+
+    def activate_row(self, row: int) -> None:
+        """ACT."""
+        if (self.open_row != CLOSED).any():
+            raise IsaError(f"banks must be closed before ACT row {row}, not {self._rows()}")
+        self.open_row[:] = row
+
+    def precharge(self) -> None:
+        """PRE."""
+        self.open_row[:] = CLOSED
+
+    def precharge_bank(self, bank: int) -> None:
+        """PREB."""
+        self.open_row[bank] = CLOSED
+
+    def append(self, bank: int, row: int, column: int, columns: int, source: int) -> None:
+        """APP. The controller opens the row of a closed bank for the write."""
+        if self.open_row[bank] not in (CLOSED, row):
+            raise IsaError(f"bank {bank} must have row {row} open or none, not {self._rows()}")
+        self.open_row[bank] = row
+        vector = self.die.appends.get(source)
+        if vector is None:
+            if self.die.wanted is not None:
+                return
+            raise IsaError(f"append buffer must hold source {source}")
+        if len(vector) != columns * self.lanes:
+            raise IsaError(
+                f"source {source} must be {len(vector) // self.lanes} columns, not {columns}"
+            )
+        self.memory.write(np.array([bank]), np.array([row]), np.array([column]), vector[None])
+
+    def _rows(self) -> str:
+        return ", ".join("closed" if r == CLOSED else f"row {r}" for r in self.open_row)
+
+    def _visit(self, name: str, row: int) -> None:
+        if (self.open_row != row).any():
+            raise IsaError(f"{name} must find row {row} open in every bank, not {self._rows()}")
+
+    # --- K phase
+
+    def write_query(self, slot: int, query: int, offset: int) -> None:
+        """WRQ."""
+        self.held[slot] = query
+        self._activate()
+        if self.die.wanted is not None and query not in self.die.wanted:
+            self.query[slot] = np.nan
+            return
+        vector = self.die.queries.get(query)
+        if vector is None:
+            raise IsaError(f"query buffer must hold query {query}")
+        start, stop = offset * self.lanes, (offset + self.part) * self.lanes
+        if stop > len(vector):
+            raise IsaError(f"query {query} must have at least {stop} elements, not {len(vector)}")
+        self.query[slot, : stop - start] = vector[start:stop]
+
+    def dot(
+        self, row: int, column: int, slots: int, base: int, mask: int, accumulate: int, last: int
+    ) -> None:
+        """MACK at the open row."""
+        self._visit("MACK", row)
+        self.dots(np.array([row]), np.array([base]), column, slots, mask, accumulate, last)
+
+    def dots(
+        self,
+        rows: np.ndarray,
+        bases: np.ndarray,
+        column: int,
+        slots: int,
+        mask: int,
+        accumulate: int,
+        last: int,
+    ) -> None:
+        """MACK in rows [visits], scores from bases [visits] on, which do not overlap."""
+        banks = self._selection[mask]
+        target = (bases[:, None] + np.arange(slots)).ravel()
+        where = np.ix_(banks, target)
+        if not self.active:
+            self.kind[where] = EMPTY
+            return
+        if accumulate and (self.kind[where] != PARTIAL).any():
+            raise IsaError("MACK must accumulate onto partial scores (accumulate = 1, last = 0)")
+        k = self._vectors(rows, column, slots)
+        n, part, visits = self.n, self.part, len(rows)
+        stored = np.empty((visits, self.banks, n, slots), dtype=np.float32)
+        for j in range(n):
+            q = self.query[j, : part * self.lanes].reshape(part, self.lanes)
+            sums = tree16((k * q).reshape(-1)).reshape(-1, part)
+            total = sums[:, 0].copy()
+            for c in range(1, part):
+                total += sums[:, c]
+            stored[:, :, j] = total.reshape(visits, self.banks, slots)
+        result = stored.transpose(1, 2, 0, 3).reshape(self.banks, n, visits * slots)[banks]
+        index = np.ix_(banks, np.arange(n), target)
+        if accumulate:
+            result = result + self.score[index]
+        if last and self.die.arithmetic.score_dtype == "fp16":
+            result, count = to_fp16(result, self.die.arithmetic.saturate)
+            self.die.saturations.scores += count
+        self.score[index] = result
+        self.kind[where] = SCORE if last else PARTIAL
+        if last and self.die.record_scores:
+            stored[:, banks] = result.reshape(len(banks), n, visits, slots).transpose(2, 0, 1, 3)
+            queries = tuple(-1 if q is None else q for q in self.held[:n])
+            self.die.records.append(
+                ScoreRecord(self.stream, queries, rows, column, self.vector, mask, stored)
+            )
+
+    def _vectors(self, rows: np.ndarray, column: int, slots: int) -> np.ndarray:
+        """float32 [visits, banks, slots, part, lanes]."""
+        span = (slots - 1) * self.vector + self.part
+        if self.part == self.vector:
+            block = self.memory.block(rows, column, span)
+            return block.reshape(len(rows), self.banks, slots, self.part, self.lanes)
+        pick = np.arange(slots)[:, None] * self.vector + np.arange(self.part)
+        return self.memory.block(rows, column, span)[:, :, pick]
+
+    # --- softmax
+
+    def _slots(self, name: str, base: int, slots: int, banks: np.ndarray, kind: int) -> None:
+        if (self.kind[banks, base : base + slots] != kind).any():
+            what = "scores (MACK with last = 1)" if kind == SCORE else "exponentials (EXP)"
+            raise IsaError(f"{name} must work on {what} in slots {base} to {base + slots - 1}")
+
+    def row_maximum(self, slots: int, base: int, mask: int, first: int) -> None:
+        """MAX."""
+        n, banks = self.n, self._selection[mask]
+        if not self.active:
+            self.maximum[:, :n] = np.nan
+            return
+        self._slots("MAX", base, slots, banks, SCORE)
+        if first:
+            self.maximum[:, :n] = -np.inf
+        values = self.score[banks, :n, base : base + slots]
+        if np.isnan(values).any():
+            raise IsaError("MAX must work on numbers: a score used memory never written")
+        if len(banks):
+            self.maximum[banks, :n] = np.maximum(self.maximum[banks, :n], values.max(axis=-1))
+
+    def exponentials(self, slots: int, base: int, mask: int) -> None:
+        """EXP."""
+        n, banks = self.n, self._selection[mask]
+        if not self.active:
+            self.kind[:, base : base + slots] = EMPTY
+            return
+        self._slots("EXP", base, slots, banks, SCORE)
+        maximum = self.maximum[banks, :n, None].astype(np.float64)
+        if np.isnan(maximum).any() or np.isneginf(maximum).any():
+            raise IsaError("EXP must come after the MAX of its banks")
+        score = self.score[banks, :n, base : base + slots].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # inf - inf, where scores do not saturate
+            value = exponential(score - maximum, self.die.arithmetic.probability_dtype)
+        self.score[:, :n, base : base + slots] = 0
+        self.score[banks, :n, base : base + slots] = value
+        self.kind[:, base : base + slots] = PROBABILITY
+
+    def add(self, slots: int, base: int, mask: int, first: int) -> None:
+        """SUM."""
+        n, banks = self.n, self._selection[mask]
+        if not self.active:
+            self.total[:, :n] = np.nan
+            return
+        self._slots("SUM", base, slots, banks, PROBABILITY)
+        if first:
+            self.total[:, :n] = 0
+        if len(banks):
+            values = self.score[banks, :n, base : base + slots]
+            self.total[banks, :n] = self.total[banks, :n] + sum_in_order(values)
+
+    # --- V phase
+
+    def clear(self) -> None:
+        """CLRO."""
+        self.output[:, : self.n] = 0
+
+    def weigh(self, row: int, column: int, slots: int, base: int, mask: int, first: int) -> None:
+        """MACV at the open row."""
+        self._visit("MACV", row)
+        self.weighs(np.array([row]), np.array([base]), column, slots, mask, first)
+
+    def weighs(
+        self,
+        rows: np.ndarray,
+        bases: np.ndarray,
+        column: int,
+        slots: int,
+        mask: int,
+        first: int,
+    ) -> None:
+        """MACV in rows [visits] with exponentials from bases [visits] on, visit after visit."""
+        n, banks, width = self.n, self._selection[mask], self.part * self.lanes
+        if not self.active:
+            self.output[:, :n] = np.nan
+            return
+        if first:
+            self.output[:, :n] = 0
+        if not len(banks):
+            return
+        source = (bases[:, None] + np.arange(slots)).ravel()
+        if (self.kind[np.ix_(banks, source)] != PROBABILITY).any():
+            raise IsaError("MACV must work on exponentials (EXP)")
+        v = self._vectors(rows, column, slots)
+        if len(banks) < self.banks:
+            v = v[:, banks]
+        # [visits x slots, banks, width]: a reduction over the first axis adds row after row.
+        v = np.ascontiguousarray(v.transpose(0, 2, 1, 3, 4)).reshape(-1, len(banks), width)
+        terms = np.empty((len(source) + 1, len(banks), width), dtype=np.float32)
+        for j in range(n):
+            weight = np.ascontiguousarray(self.score[banks, j][:, source].T)
+            terms[0] = self.output[banks, j, :width]
+            np.multiply(v, weight[:, :, None], out=terms[1:])
+            self.output[banks, j, :width] = np.add.reduce(terms, axis=0)
+
+    # --- reduction
+
+    def reduce_group(self) -> None:
+        """REDG."""
+        if not self.active:
+            self.group_output[:] = np.nan
+            return
+        n, width = self.n, self.part * self.lanes
+        saturate, counts = self.die.arithmetic.saturate, self.die.saturations
+        maximum, total = self.maximum[:, :n], self.total[:, :n]
+        if np.isnan(maximum).any() or np.isnan(total).any():
+            raise IsaError("REDG must come after MAX and SUM of the held queries")
+        used = maximum > -np.inf  # [banks, n]
+        output = np.where(used[:, :, None], self.output[:, :n, :width], np.float32(0))
+        if np.isnan(output).any():
+            raise IsaError("REDG must find outputs: MACV used memory never written, or none began")
+        top = maximum.max(axis=0)
+        safe = np.where(top > -np.inf, top, np.float32(0)).astype(np.float64)
+        difference = np.where(used, maximum, np.float32(-np.inf)).astype(np.float64) - safe
+        weight = exponential(difference, "fp16")
+        output, clipped = to_fp16(output, saturate)
+        counts.outputs += clipped
+        merged = np.zeros((n, width), dtype=np.float32)
+        merged_total = np.zeros(n, dtype=np.float32)
+        for b in range(self.banks):
+            merged = merged + weight[b][:, None] * output[b]
+            merged_total = merged_total + weight[b] * total[b]
+        merged, clipped = to_fp16(merged, saturate)
+        counts.group_outputs += clipped
+        self.group_output[:n, :width] = merged
+        self.group_maximum[:n], self.group_total[:n] = top, merged_total
+
+    def reduce_die(self, slot: int, query: int) -> None:
+        """REDL."""
+        if self.die.wanted is not None and query not in self.die.wanted:
+            return
+        output = self.group_output[slot, : self.part * self.lanes]
+        if np.isnan(output).any() or np.isnan(self.group_maximum[slot]):
+            raise IsaError(f"REDL must come after the REDG of query {query}")
+        self.die.merge(self.stream, query, output, self.group_maximum[slot], self.group_total[slot])
+
+    def read_result(self, query: int, normalise: int) -> None:
+        """RDR."""
+        self.die.read(self.stream, query, bool(normalise), self.part * self.lanes)

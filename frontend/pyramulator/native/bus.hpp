@@ -1,0 +1,55 @@
+// Which ticks have a slot for a command (rule 12).
+#pragma once
+
+#include "head.hpp"
+#include "timing.hpp"
+
+namespace pyramulator {
+
+class CommandBus {
+public:
+    CommandBus(Bus kind, const Timing &timing) : half_clock_(kind == Bus::HalfClock), timing_(timing) {}
+
+    bool half_clock() const { return half_clock_; }
+
+    // First tick >= `tick` with a slot for the head's command.
+    Tick next_slot(const Head &head, Tick tick) const {
+        if (!half_clock_ || (tick & 1) != 0) return tick;
+        if (head.slot == kRowSlot && head.falling_edge && !(tick == last_.end && refused(last_, head))) return tick;
+        return tick + 1;
+    }
+
+    // The same question for one tick, by what was known at its start.
+    bool offers(const Head &head, Tick tick) const {
+        if (!half_clock_ || (tick & 1) != 0) return true;
+        const RowCommand &before = last_.tick >= tick ? previous_ : last_;
+        return head.slot == kRowSlot && head.falling_edge && !(tick == before.end && refused(before, head));
+    }
+
+    void row_issued(int32_t operation, Tick tick) {
+        previous_ = last_;
+        last_ = {operation, tick, tick + timing_.operations()[operation].cycles};
+    }
+
+private:
+    struct RowCommand {
+        int32_t operation = -1;
+        Tick tick = 0;
+        Tick end = 0;
+    };
+
+    // The pairing rule, given that the head's tick is the one after the row command's last.
+    bool refused(const RowCommand &before, const Head &head) const {
+        if (before.operation < 0) return false;
+        const auto &operations = timing_.operations();
+        if (!timing_.share_pseudo_channel(before.operation, head.need)) return false;
+        return operations[before.operation].banks > 1 || operations[head.need].banks > 1 ||
+               timing_.meet(before.operation, head.need);
+    }
+
+    const bool half_clock_;
+    const Timing &timing_;
+    RowCommand last_, previous_;
+};
+
+}  // namespace pyramulator

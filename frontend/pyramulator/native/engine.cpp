@@ -1,0 +1,225 @@
+#include "engine.hpp"
+
+#include <algorithm>
+
+namespace pyramulator {
+namespace {
+
+constexpr uint32_t kStepsPerLook = 1024;  // steps between two looks at the clock and at cancel
+
+}  // namespace
+
+Engine::Engine(Device device, const int32_t *targets, int64_t n_targets, bool log, bool stalls)
+    : device_(std::move(device)), tree_(device_), timing_(device_, tree_),
+      table_(device_, tree_, targets, n_targets), log_wanted_(log), stalls_wanted_(stalls),
+      bus_(device_.bus, timing_), counts_(device_.commands.size(), 0) {}
+
+void Engine::add_stream(const Record *records, int64_t n, int32_t window) {
+    if (started_) throw Fault(PYR_MISUSE, "streams must be added before the first advance");
+    if (streams() >= kMaxStreams)
+        throw Fault(PYR_BAD_STREAM, "streams must be at most " + std::to_string(kMaxStreams));
+    auto barrier_ids = check_stream(streams(), records, n, device_, table_, timing_, distinct_);
+    streams_.push_back({Cursor(records, n, table_), window, 0, Item::End, 1, -1, false, std::move(barrier_ids)});
+}
+
+void Engine::start() {
+    started_ = true;
+    if (device_.refresh_command >= 0) {
+        for (int node = 0; node < tree_.nodes(device_.refresh_scope); ++node) {
+            const int target = distinct_.id(tree_.address_of(node, device_.refresh_scope));
+            refresh_operations_.push_back(timing_.operation(device_.refresh_command, target));
+        }
+        refresh_due_ = device_.refresh_interval;
+    }
+    timing_.compile(distinct_);
+    banks_ = std::make_unique<Banks>(device_, tree_, timing_);
+    ledger_ = std::make_unique<Ledger>(stalls_wanted_, streams(), timing_, bus_);
+    heads_.assign(streams() + 1, {});
+    for (int i = 0; i < streams(); ++i) {
+        for (int32_t id : streams_[i].barrier_ids) {
+            auto place = std::find_if(barriers_.begin(), barriers_.end(), [&](auto &b) { return b.id == id; });
+            if (place == barriers_.end()) place = barriers_.insert(barriers_.end(), {id, {}});
+            place->participants.push_back(i);
+        }
+        heads_[i].fifo = streams_[i].window > 0;
+    }
+    running_ = streams();
+    for (int i = 0; i < streams(); ++i) next_request(i, 0, 0);
+    open_barriers();
+    schedule_refill();
+    choose(1);
+}
+
+int Engine::advance(Tick until, int64_t slice_ns) {
+    if (failed_) throw Fault(PYR_MISUSE, "the run has failed and cannot go on");
+    if (finished_) return PYR_FINISHED;
+    failed_ = true;  // until this call returns in order
+    if (!started_) start();
+    using Clock = std::chrono::steady_clock;
+    slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
+    countdown_ = kStepsPerLook;
+    int status = PYR_OK;
+    if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
+    for (;;) {
+        const Tick arrival = std::min(refresh_due_, refill_due_);
+        const Tick next = std::min(std::min(row_.tick, column_.tick), arrival);
+        const Tick limit = running_ == 0 ? std::min(until, end_) : until;
+        if (next > limit) {
+            if (running_ == 0 && end_ <= until) {
+                finish();
+                status = PYR_FINISHED;
+            } else if (running_ > 0 && next >= kForever) {
+                deadlock();
+            } else if (until >= kMaxTick) {
+                throw Fault(PYR_UNSUPPORTED, "the run must end before tick 2^45");
+            }
+            break;
+        }
+        if (--countdown_ == 0) {
+            countdown_ = kStepsPerLook;
+            if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
+            if (slice_ns > 0 && Clock::now() >= slice_end_) {
+                status = PYR_PAUSED;
+                break;
+            }
+        }
+        if (next == arrival) {
+            arrivals(next);
+        } else {
+            step(next);
+        }
+    }
+    failed_ = false;
+    return status;
+}
+
+void Engine::step(Tick tick) {
+    int row_winner = -1, column_winner = -1;
+    if (column_.tick == tick) {
+        column_winner = column_.head;
+        row_from_ = tick;
+        column_from_ = tick + 1;
+        issue(column_winner, tick);
+    }
+    if (row_.tick == tick) {
+        row_winner = row_.head;
+        row_from_ = column_from_ = tick + 1;
+        issue(row_winner, tick);
+    }
+    if (stalls_wanted_) ledger_->close_tick(heads_, tick, row_winner, column_winner);
+}
+
+void Engine::clear_choices(Tick row_from, Tick column_from) {
+    row_ = column_ = {};
+    row_from_ = row_from;
+    column_from_ = column_from;
+}
+
+inline void Engine::consider(const Head &head, int i) {
+    if (head.blocked) return;
+    Choice &choice = head.slot == kColumnSlot ? column_ : row_;
+    Tick tick = std::max(ready_tick(head.key), head.not_before);
+    tick = bus_.next_slot(head, std::max(tick, head.slot == kColumnSlot ? column_from_ : row_from_));
+    if (tick < choice.tick || (tick == choice.tick && head.priority < choice.priority))
+        choice = {tick, head.priority, i};
+}
+
+void Engine::choose(Tick from) {
+    clear_choices(from, from);
+    for (int i : active_) consider(heads_[i], i);
+}
+
+void Engine::record(const Head &head, const Operation &op, int i, Tick tick) {
+    LogRecord &out = log_.emplace_back();
+    out.tick = tick;
+    out.command = op.command;
+    out.source = i < streams() ? i : kRefreshSource;
+    const Address &address = distinct_.address(op.target);
+    std::copy(address.begin(), address.end(), out.address);
+    out.address[device_.depth] = head.row;
+    out.address[device_.depth + 1] = head.column;
+    std::fill(out.address + device_.depth + 2, out.address + 8, 0);
+}
+
+void Engine::issue(int i, Tick tick) {
+    Head &head = heads_[i];
+    const int32_t number = head.need;
+    const Operation &op = timing_.operations()[number];
+    ++counts_[op.command];
+    if (log_wanted_) record(head, op, i, tick);
+    if (stalls_wanted_ && i < streams()) ledger_->issued(head, i, tick);
+    const bool plain = op.plain && number == head.request && !head.holds && !head.fifo && i < streams() &&
+                       timing_.effects(number) != nullptr;
+    if (plain) {
+        issue_plain(i, op, number, tick);
+    } else {
+        issue_other(i, op, number, tick);
+    }
+}
+
+// A final that moves no bank, no hold, no FIFO and no window: other heads see its latencies only.
+void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) {
+    idle_refreshes_ = 0;
+    timing_.push(op, tick);
+    const Key *effects = timing_.effects(number);
+    const Key now = stamp(tick);
+    for (int j : active_) {
+        Head &other = heads_[j];
+        const Key key = now + effects[other.need];
+        if (stalls_wanted_ && j != i && j < streams() &&
+            (key > other.key || ready_tick(other.key) <= tick))
+            ledger_->contest(other, j, tick);
+        other.key = std::max(other.key, key);
+    }
+    if (op.slot == kRowSlot) bus_.row_issued(number, tick);
+    end_ = std::max(end_, tick + op.completion);
+    next_request(i, tick, tick + op.completion);
+    if (!opening_.empty()) open_barriers();
+    row_ = column_ = {};
+    for (int j : active_) consider(heads_[j], j);
+}
+
+void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) {
+    const bool is_stream = i < streams();
+    const bool final = number == heads_[i].request;
+    if (stalls_wanted_) {
+        for (int j : active_)
+            if (j != i && j < streams()) ledger_->contest(heads_[j], j, tick);
+    }
+    if (op.slot == kRowSlot) bus_.row_issued(number, tick);
+    timing_.push(op, tick);
+    if (op.row_use == RowUse::Open) banks_->open(op, heads_[i].row, tick);
+    if (op.closes_row) banks_->close(op, tick);
+    if (op.refresh) banks_->refresh(op, tick);
+
+    Head &head = heads_[i];
+    if (!final) {
+        head.not_before = tick + 1;
+        if (op.row_use == RowUse::Open && timing_.operations()[head.request].row_use == RowUse::Access) {
+            head.holds = true;
+            head.opened = tick;
+            ++holders_;
+        }
+    } else if (head.holds) {
+        head.holds = false;
+        --holders_;
+    }
+    if (is_stream) idle_refreshes_ = 0;
+    if (final && is_stream) end_ = std::max(end_, tick + op.completion);
+    if (final && (head.fifo || !is_stream)) pop_front(tick);
+    if (final && is_stream) {
+        next_request(i, tick, tick + op.completion);
+        if (!opening_.empty()) open_barriers();
+    }
+    recheck_all();
+    row_ = column_ = {};
+    for (int j : active_) consider(heads_[j], j);
+}
+
+void Engine::finish() {
+    if (stalls_wanted_)
+        for (int i = 0; i < streams(); ++i) ledger_->done(heads_[i], i, end_);
+    finished_ = true;
+}
+
+}  // namespace pyramulator

@@ -1,0 +1,101 @@
+// Streams of records: checked once, then read in place, one request at a time.
+#pragma once
+
+#include <vector>
+
+#include "timing.hpp"
+
+namespace pyramulator {
+
+struct Record {
+    uint16_t command;
+    uint16_t target;
+    int32_t row;
+    int16_t column;
+    int16_t column_step;
+    uint32_t count;
+};
+static_assert(sizeof(Record) == 16);
+
+constexpr uint16_t kLoop = 0xFFFD;
+constexpr uint16_t kEnd = 0xFFFE;
+constexpr uint16_t kBarrier = 0xFFFF;
+
+// The operation of each (command, row of the target table) that some record names.
+class OperationTable {
+public:
+    OperationTable(const Device &device, const Tree &tree, const int32_t *targets, int64_t n_targets);
+
+    int64_t targets() const { return n_targets_; }
+    // -1 where no record has named it yet.
+    int32_t find(uint32_t command, uint32_t target) const { return table_[command * n_targets_ + target]; }
+    // Makes the operation; returns a reason where the target does not suit the command, else "".
+    std::string make(uint32_t command, uint32_t target, Timing &timing, Targets &distinct);
+
+private:
+    const Device &device_;
+    int64_t n_targets_;
+    std::vector<Address> addresses_;
+    std::vector<int32_t> table_;
+};
+
+// Checks a whole stream, makes its operations and lists the ids of its barriers (each once).
+// Throws Fault(PYR_BAD_STREAM) that names stream, record and reason.
+std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n, const Device &device,
+                                  OperationTable &table, Timing &timing, Targets &distinct);
+
+enum class Item { Request, Barrier, End };
+
+// A place in a stream.
+class Cursor {
+public:
+    Cursor(const Record *records, int64_t n, const OperationTable &table)
+        : at_(records), end_(records + n), table_(&table), begin_(records) {}
+
+    int32_t operation = -1;  // of the last Request
+    int32_t row = 0;
+    int32_t column = 0;
+    int32_t barrier = 0;  // id of the last Barrier
+
+    Item next() {
+        if (left_ > 0) {
+            --left_;
+            column += step_;
+            return Item::Request;
+        }
+        if (at_ == end_) return Item::End;
+        if (at_->command >= kLoop) return control();
+        return load();
+    }
+    // Records before the one that the last item came from.
+    int64_t record() const { return at_ - begin_ - 1; }
+
+private:
+    struct Loop {
+        const Record *head;
+        uint32_t iteration;
+    };
+
+    Item load() {
+        const Record &record = *at_++;
+        operation = table_->find(record.command, record.target);
+        row = record.row + row_offset_;
+        column = record.column + column_offset_;
+        step_ = record.column_step;
+        left_ = record.count - 1;
+        return Item::Request;
+    }
+    Item control();
+
+    const Record *at_;
+    const Record *end_;
+    uint32_t left_ = 0;
+    int32_t step_ = 0;
+    int32_t row_offset_ = 0;
+    int32_t column_offset_ = 0;
+    const OperationTable *table_;
+    const Record *begin_;
+    std::vector<Loop> loops_;
+};
+
+}  // namespace pyramulator

@@ -1,0 +1,158 @@
+// Timing rows compiled to flat tables: when may an operation issue, and what does its issue move?
+//
+// A tracker remembers, per node of one level, the last issue of any command of a set (or, for a row
+// with a window, the window-th last of one command). An event of a command of scope depth d under a
+// row of level l, seen by a command of scope depth D, is kept at level min(l, d, D): below that one of
+// the two matches every child, so their nodes meet exactly if they meet there. Checks and updates
+// therefore touch the path only, however many banks the command covers.
+#pragma once
+
+#include <tuple>
+#include <vector>
+
+#include "tree.hpp"
+
+namespace pyramulator {
+
+// ready = slots[slot] + add
+struct Check {
+    uint32_t slot;
+    Key add;
+};
+
+struct WindowStore {
+    uint32_t slot;
+    uint32_t window;
+};
+
+struct WindowPush {
+    uint32_t ring;
+    uint32_t first;  // in window_stores
+    uint32_t count;
+};
+
+struct Span {
+    uint32_t first = 0;
+    uint32_t last = 0;
+};
+
+// A command at a target, decoded once.
+struct Operation {
+    int32_t command = -1;
+    int32_t target = -1;
+    int32_t opens = -1;   // operation at the same target, or -1
+    int32_t closes = -1;
+    uint8_t slot = kRowSlot;  // kRowSlot throughout on a SINGLE bus
+    RowUse row_use = RowUse::None;
+    bool falling_edge = false;
+    bool refresh = false;
+    bool closes_row = false;
+    bool plain = true;  // its issue changes no bank and no window: only `effects` of it matter
+    int32_t cycles = 1;
+    int32_t banks = 0;
+    Tick completion = 0;
+    Span checks, stores, pushes, ranges;
+};
+
+// The meaning of a row code.
+struct CodeMeaning {
+    int row;
+    bool refresh;  // the preceding command is a refresh
+};
+
+class Timing {
+public:
+    Timing(const Device &device, const Tree &tree) : device_(device), tree_(tree) {}
+
+    // Operations are added first (with opens and closes, recursively), then compile() is called once.
+    int operation(int command, int target);
+    void compile(const Targets &targets);
+
+    Key pull(const Operation &op) const {
+        Key key = 0;
+        for (uint32_t i = op.checks.first; i < op.checks.last; ++i) {
+            const Key candidate = slots_[checks_[i].slot] + checks_[i].add;
+            key = candidate > key ? candidate : key;
+        }
+        return key;
+    }
+
+    void push(const Operation &op, Tick tick) {
+        const Key now = stamp(tick);
+        for (uint32_t i = op.stores.first; i < op.stores.last; ++i) slots_[stores_[i]] = now;
+        if (op.pushes.first != op.pushes.last) push_windows(op, tick);
+    }
+
+    // What the issue of operation i adds to the ready key of operation h: row i, column h. The last
+    // column is that of "no operation". Null when there are too many operations for a table.
+    const Key *effects(int i) const { return dense_ ? &effects_[size_t(i) * width_] : nullptr; }
+    // Whether an issue of i may move a window that h looks at.
+    bool moves_window(int i, int h) const { return window_flags_[size_t(i) * width_ + h]; }
+    bool meet(int i, int h) const;
+    bool share_pseudo_channel(int i, int h) const;
+
+    const std::vector<Operation> &operations() const { return operations_; }
+    const std::vector<CodeMeaning> &codes() const { return codes_; }
+    const std::vector<BankRange> &ranges() const { return ranges_; }
+
+private:
+    struct Tracker {
+        std::vector<int> preceding;
+        int level;
+        int window;
+        int ring_level;  // windows only
+        bool sibling;
+        uint32_t base;
+        auto key() const { return std::tie(preceding, level, window, ring_level, sibling); }
+    };
+    struct Line {  // one follower's use of a tracker
+        int tracker;
+        Key add;
+    };
+    struct Ring {
+        uint32_t first, size, head;
+    };
+
+    void number_codes();
+    void compile_rows();
+    void compile_run(const TimingRow &row, const std::vector<int> &run, uint32_t code);
+    int tracker(const Tracker &wanted);
+    void add_line(int follower, int tracker, Key add);
+    void drop_dominated();
+    bool dominates(const Line &a, const Line &b) const;
+    void compile_operation(Operation &op, const Address &address);
+    void compile_stores(Operation &op, const Address &address);
+    void compile_pushes(Operation &op, const Address &address);
+    void compile_effects();
+    uint32_t ring(int command, int level, int node, int window);
+    void push_windows(const Operation &op, Tick tick);
+
+    const Device &device_;
+    const Tree &tree_;
+    std::vector<Operation> operations_;
+    std::map<std::pair<int, int>, int> numbers_;
+    std::vector<bool> used_;  // commands that some operation has
+
+    std::vector<CodeMeaning> codes_;
+    std::vector<std::vector<std::pair<std::vector<int>, uint32_t>>> runs_;  // per row
+    std::vector<Tracker> trackers_;
+    std::vector<std::vector<Line>> lines_;  // per following command
+    std::map<std::tuple<int, int, int>, uint32_t> ring_numbers_;
+
+    std::vector<Key> slots_;
+    std::vector<Check> checks_;
+    std::vector<uint32_t> stores_;
+    std::vector<WindowPush> pushes_;
+    std::vector<WindowStore> window_stores_;
+    std::vector<Ring> rings_;
+    std::vector<Tick> history_;
+    std::vector<BankRange> ranges_;
+
+    bool dense_ = false;
+    size_t width_ = 0;
+    std::vector<Key> effects_;
+    std::vector<uint8_t> window_flags_;
+    std::vector<Address> addresses_;  // by target
+};
+
+}  // namespace pyramulator

@@ -1,0 +1,89 @@
+"""The engine against the tick-by-tick reference: every issued command, every stall, all residency.
+
+PAMSIM_DIFFERENTIAL_CASES sets how many random cases run, PAMSIM_DIFFERENTIAL_SEED the first seed.
+A case that fails is cut down to the smallest one that still fails and printed as Python.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import pyramulator
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyramulator.description import Description
+from pyramulator.errors import Deadlock
+from pyramulator.stream import CommandStream
+from reference import engine as reference
+from reference import generate, hbm3
+from reference.compare import as_python, disagreement, minimise, outcome
+from reference.generate import Case
+
+CASES = int(os.environ.get("PAMSIM_DIFFERENTIAL_CASES", "300"))
+FIRST = int(os.environ.get("PAMSIM_DIFFERENTIAL_SEED", "0"))
+BLOCKS = 10
+MAX_TICKS = 50_000
+
+
+def run_reference(description: Description, stream: CommandStream) -> pyramulator.ChannelResult:
+    return reference.run(description, stream, max_ticks=MAX_TICKS)
+
+
+def run_engine(description: Description, stream: CommandStream) -> pyramulator.ChannelResult:
+    return pyramulator.run(description, stream, log=True, stalls=True)
+
+
+def difference(case: Case) -> str | None:
+    """The first difference: the reference's value, the engine's value."""
+    return disagreement(
+        outcome(run_reference, case), outcome(run_engine, case), case.description
+    )
+
+
+def must_agree(case: Case, name: str) -> None:
+    found = difference(case)
+    if found is None:
+        return
+    smallest = minimise(case, lambda c: difference(c) is not None)
+    pytest.fail(
+        f"{name}: reference, engine: {found}\n"
+        f"smallest: {difference(smallest)}\n{as_python(smallest)}",
+        pytrace=False,
+    )
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_random_cases_agree(block: int) -> None:
+    for seed in range(FIRST + block, FIRST + CASES, BLOCKS):
+        must_agree(generate.case(random.Random(seed)), f"seed {seed}")
+
+
+@settings(max_examples=max(20, CASES // 10), deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False))
+def test_drawn_cases_agree(rng: random.Random) -> None:
+    assert difference(generate.case(rng)) is None
+
+
+@pytest.mark.parametrize("refresh", [False, True], ids=["norefresh", "refresh"])
+@pytest.mark.parametrize("kind", sorted(hbm3.STREAMS))
+def test_hbm3_cases_agree(kind: str, refresh: bool) -> None:
+    must_agree(hbm3.case(kind, refresh), f"{kind}, refresh {refresh}")
+
+
+def test_a_generated_case_is_seldom_dead_and_exercises_every_class() -> None:
+    dead, classes, rows, commands = 0, 0, 0, 0
+    for seed in range(60):
+        result = outcome(run_engine, generate.case(random.Random(seed)))
+        if result is Deadlock:
+            dead += 1
+        else:
+            classes = classes + result.stalls.classes.sum(axis=0)
+            rows += result.stalls.rows.sum()
+            commands += len(result.log)
+    assert dead <= 6  # one case in fifty is made to be dead
+    assert np.all(classes > 0) and rows > 0
+    assert commands > 60 * 10

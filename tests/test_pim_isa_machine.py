@@ -1,0 +1,443 @@
+"""The functional machine against the pseudo-code of the instruction table, number by number."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from pim_isa import Arithmetic, IsaError, Machine, Program, Stream, Unit, assemble, check
+from pim_isa.arithmetic import exponential, sum_in_order, to_fp16, tree16
+from pim_isa.semantics.hbm_pim import Partial
+
+F32, F16 = np.float32, np.float16
+BANKS, LANES = 4, 16
+UNIT = Unit(0, 0, 0)
+
+
+class Attention:
+    """A hand-written kernel: `tokens` of one KV head on one group, `heads` queries, tiles."""
+
+    def __init__(
+        self, tokens: int, heads: int, dim: int, tile_rows: int = 2, held: int = 1, parts: int = 1
+    ) -> None:
+        self.tokens, self.heads, self.dim = tokens, heads, dim
+        self.columns = dim // LANES
+        self.per_row = 32 // self.columns
+        self.tile, self.held, self.parts = tile_rows * self.per_row, held, parts
+        self.k_row, self.v_row = 3, 1000
+
+    def place(self, value: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        token = np.arange(self.tokens)
+        slot = token // BANKS
+        row = (self.v_row if value else self.k_row) + slot // self.per_row
+        return token % BANKS, row, slot % self.per_row * self.columns
+
+    def _visits(self, name: str, first_slot: int, slots: int, flags: str) -> list[str]:
+        """Full rows in a loop, then the rest of the tile: whole slots, then the masked tail."""
+        lines = []
+        row = (self.k_row if name == "MACK" else self.v_row) + first_slot // self.per_row
+        valid = min(self.tokens - first_slot * BANKS, slots * BANKS)
+        whole, tail = divmod(valid, BANKS)
+        rows = whole // self.per_row
+        if rows:
+            lines += [
+                f"LOOP count={rows} row_step=1 base_step={self.per_row}",
+                f"ACT row={row}",
+                f"{name} row={row} column=0 slots={self.per_row} base=0 mask=15 {flags}",
+                "PRE",
+                "END",
+            ]
+        rest = whole - rows * self.per_row
+        if rest or tail:
+            base = rows * self.per_row
+            lines.append(f"ACT row={row + rows}")
+            if rest:
+                lines.append(
+                    f"{name} row={row + rows} column=0 slots={rest} base={base} mask=15 {flags}"
+                )
+            if tail:
+                lines.append(
+                    f"{name} row={row + rows} column={rest * self.columns} slots=1 "
+                    f"base={base + rest} mask={(1 << tail) - 1} {flags}"
+                )
+            lines.append("PRE")
+        return lines
+
+    def _softmax(self, name: str, first_slot: int, slots: int, first: str) -> list[str]:
+        valid = min(self.tokens - first_slot * BANKS, slots * BANKS)
+        whole, tail = divmod(valid, BANKS)
+        lines = []
+        if whole:
+            lines.append(f"{name} slots={whole} base=0 mask=15 {first}")
+            first = ""
+        if tail:
+            lines.append(f"{name} slots=1 base={whole} mask={(1 << tail) - 1} {first}")
+        return lines
+
+    def text(self) -> str:
+        lines = [".family hbm_pim", ".stream pc=0 sid=0 bg=0"]
+        slots = -(-self.tokens // BANKS)
+        step = self.columns // self.parts
+        for start in range(0, self.heads, self.held):
+            n = min(self.held, self.heads - start)
+            for first_slot in range(0, slots, self.tile):
+                tile = min(self.tile, slots - first_slot)
+                lines.append(f"CFG queries={n} part={step} vector={self.columns}")
+                for part in range(self.parts):
+                    for j in range(n):
+                        lines.append(
+                            f"WRQ slot={j} query={(start + j) * self.parts} offset={part * step}"
+                        )
+                    flags = f"accumulate={int(part > 0)} last={int(part == self.parts - 1)}"
+                    visits = self._visits("MACK", first_slot, tile, flags)
+                    lines += _shift(visits, part * step)
+                lines += self._softmax("MAX", first_slot, tile, "first=1")
+                lines += self._softmax("EXP", first_slot, tile, "")
+                lines += self._softmax("SUM", first_slot, tile, "first=1")
+                for part in range(self.parts):
+                    lines.append("CLRO")
+                    lines += _shift(self._visits("MACV", first_slot, tile, ""), part * step)
+                    lines.append("REDG")
+                    for j in range(n):
+                        lines.append(f"REDL slot={j} query={(start + j) * self.parts + part}")
+        for query in range(self.heads * self.parts):
+            lines.append(f"RDR query={query} normalise=1")
+        return "\n".join(lines)
+
+    def program(self) -> Program:
+        program = assemble(self.text())
+        assert check(program) == ()
+        return program
+
+
+def _shift(lines: list[str], columns: int) -> list[str]:
+    """The same visits, `columns` further on in every vector."""
+    result = []
+    for line in lines:
+        words = line.split()
+        for k, word in enumerate(words):
+            if word.startswith("column="):
+                words[k] = f"column={int(word[7:]) + columns}"
+        result.append(" ".join(words))
+    return result
+
+
+def attention(
+    kernel: Attention,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    arithmetic: Arithmetic | None = None,
+    **options: object,
+) -> tuple[np.ndarray, object]:
+    """Runs a kernel on q [heads, dim], k and v [tokens, dim], float16 -> output [heads, dim]."""
+    machine = Machine(kernel.program(), arithmetic)
+    memory = machine.memory(UNIT)
+    memory.write(*kernel.place(False), k)
+    memory.write(*kernel.place(True), v)
+    queries = {h * kernel.parts: q[h] for h in range(kernel.heads)}
+    result = machine.run(queries, **options)  # type: ignore[arg-type]
+    parts = [result.results[i] for i in range(kernel.heads * kernel.parts)]
+    return np.concatenate(parts).reshape(kernel.heads, kernel.dim), result
+
+
+# --- the pseudo-code, read literally: scalars, one at a time
+
+
+def tree(values: list[np.float32]) -> np.float32:
+    while len(values) > 1:
+        values = [F32(values[i] + values[i + 1]) for i in range(0, len(values), 2)]
+    return values[0]
+
+
+def half(x: np.float32) -> np.float32:
+    return F32(F16(min(max(x, F32(-65504)), F32(65504))))
+
+
+def literal(kernel: Attention, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The kernel by scalar arithmetic, in the order of the instruction table (parts = 1)."""
+    out = []
+    slots = -(-kernel.tokens // BANKS)
+    for h in range(kernel.heads):
+        acc = (np.zeros(kernel.dim, F32), -math.inf, F32(0))
+        for first in range(0, slots, kernel.tile):
+            partial = []
+            for b in range(BANKS):
+                tokens = [
+                    s * BANKS + b
+                    for s in range(first, min(slots, first + kernel.tile))
+                    if s * BANKS + b < kernel.tokens
+                ]
+                scores = []
+                for t in tokens:
+                    s = F32(0)
+                    for c in range(kernel.columns):
+                        lanes = range(c * LANES, (c + 1) * LANES)
+                        s = F32(s + tree([F32(F32(q[h, x]) * F32(k[t, x])) for x in lanes]))
+                    scores.append(half(s))
+                m = max(scores, default=-math.inf)
+                p = [F32(F16(math.exp(float(s) - float(m)))) for s in scores]
+                # SUM: whole slots and the masked tail are two instructions
+                whole = [
+                    x
+                    for x, t in zip(p, tokens, strict=True)
+                    if t // BANKS * BANKS + 4 <= kernel.tokens
+                ]
+                total = F32(0)
+                for group in (whole, p[len(whole) :]):
+                    s = F32(0)
+                    for x in group:
+                        s = F32(s + x)
+                    total = F32(total + s)
+                o = np.zeros(kernel.dim, F32)
+                for x, t in zip(p, tokens, strict=True):
+                    o = o + x * v[t].astype(F32)
+                partial.append((o, m, total))
+            top = max(m for _, m, _ in partial)
+            r_o, r_l = np.zeros(kernel.dim, F32), F32(0)
+            for o, m, total in partial:
+                w = F32(0) if m == -math.inf else F32(F16(math.exp(float(m) - float(top))))
+                r_o = r_o + w * np.array([half(x) for x in o])
+                r_l = F32(r_l + w * total)
+            r_o = np.array([half(x) for x in r_o])
+            new = max(acc[1], top)
+            u = F32(0) if acc[1] == -math.inf else F32(math.exp(float(acc[1]) - float(new)))
+            w = F32(math.exp(float(top) - float(new)))
+            acc = (u * acc[0] + w * r_o, new, F32(u * acc[2] + w * r_l))
+        out.append((acc[0] / acc[2]).astype(F16))
+    return np.array(out)
+
+
+def draw(kernel: Attention, seed: int, scale: float = 1.0) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    shapes = [(kernel.heads, kernel.dim), (kernel.tokens, kernel.dim), (kernel.tokens, kernel.dim)]
+    q, k, v = (rng.standard_normal(shape) for shape in shapes)
+    return (scale * q / math.sqrt(kernel.dim)).astype(F16), k.astype(F16), v.astype(F16)
+
+
+def dense(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    s = q.astype(np.float64) @ k.T.astype(np.float64)
+    p = np.exp(s - s.max(axis=1, keepdims=True))
+    return p @ v.astype(np.float64) / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "dim", "held"),
+    [
+        (1, 1, 64, 1),
+        (3, 2, 64, 2),
+        (37, 2, 80, 1),
+        (70, 3, 96, 2),
+        (65, 2, 128, 2),
+        (30, 1, 256, 1),
+    ],
+)
+def test_equals_the_pseudo_code_bit_for_bit(tokens: int, heads: int, dim: int, held: int) -> None:
+    kernel = Attention(tokens, heads, dim, held=held)
+    q, k, v = draw(kernel, seed=tokens)
+    out, _ = attention(kernel, q, k, v)
+    np.testing.assert_array_equal(out, literal(kernel, q, k, v))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_split_head_dimension_gives_attention(parts: int) -> None:
+    kernel = Attention(50, 2, 128, parts=parts)
+    q, k, v = draw(kernel, seed=5)
+    out, _ = attention(kernel, q, k, v)
+    # FP16 storage of scores, exponentials and outputs: a few units of 2^-11 of max|V| ~ 4
+    np.testing.assert_allclose(out, dense(q, k, v), atol=0.01)
+
+
+def test_masked_tail_reads_no_other_bank() -> None:
+    """Unwritten memory is NaN: it must not reach a result through banks outside the mask."""
+    kernel = Attention(5, 1, 64)
+    q, k, v = draw(kernel, seed=1)
+    out, _ = attention(kernel, q, k, v)
+    assert np.isfinite(out).all()
+
+
+def test_use_of_unwritten_memory_is_an_error() -> None:
+    kernel = Attention(8, 1, 64)
+    q, k, v = draw(kernel, seed=1)
+    machine = Machine(kernel.program())
+    machine.memory(UNIT).write(*(x[:7] for x in kernel.place(False)), k[:7])
+    machine.memory(UNIT).write(*kernel.place(True), v)
+    with pytest.raises(IsaError, match="memory never written") as caught:
+        machine.run({0: q[0]})
+    assert caught.value.stream == 0
+
+
+def test_fused_loops_equal_stepping_through_them() -> None:
+    kernel = Attention(300, 2, 128, tile_rows=8)
+    q, k, v = draw(kernel, seed=9)
+    out, _ = attention(kernel, q, k, v)
+    text = kernel.text().replace("\nPRE\n", "\nNOP\nPRE\n")  # the NOP hides the pattern
+    slow = Machine(assemble(text))
+    slow.memory(UNIT).write(*kernel.place(False), k)
+    slow.memory(UNIT).write(*kernel.place(True), v)
+    result = slow.run({h: q[h] for h in range(2)})
+    np.testing.assert_array_equal(out, np.array([result.results[h] for h in range(2)]))
+
+
+def test_scores_saturate_and_are_counted() -> None:
+    kernel = Attention(4, 1, 64)
+    q = np.full((1, 64), 1000, F16)
+    k = np.full((4, 64), 1000, F16)
+    v = np.arange(256, dtype=F16).reshape(4, 64)
+    out, result = attention(kernel, q, k, v)
+    assert result.saturations.scores == 4  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(out[0], v.astype(F32).mean(axis=0))  # equal scores: the mean
+
+
+def test_scores_and_exponentials_can_be_kept_in_fp32() -> None:
+    kernel = Attention(200, 1, 128)
+    q, k, v = draw(kernel, seed=2, scale=4)
+    fine, _ = attention(kernel, q, k, v, Arithmetic("fp32", "fp32"))
+    coarse, _ = attention(kernel, q, k, v)
+    exact = dense(q, k, v)
+    assert np.abs(fine - exact).max() < np.abs(coarse - exact).max()
+
+
+def test_recorded_scores_are_the_stored_ones() -> None:
+    kernel = Attention(37, 1, 128)
+    q, k, v = draw(kernel, seed=3)
+    _, result = attention(kernel, q, k, v, record_scores=True)
+    exact = q.astype(np.float64) @ k.T.astype(np.float64)
+    seen = 0
+    for record in result.scores:  # type: ignore[attr-defined]
+        for visit, row in enumerate(record.rows):
+            for b in range(BANKS):
+                for i in range(record.scores.shape[3]):
+                    if record.mask >> b & 1:
+                        slot = (row - kernel.k_row) * 4 + record.column // 8 + i
+                        score = record.scores[visit, b, 0, i]
+                        assert abs(score - exact[0, slot * BANKS + b]) < 0.004  # 2^-9 at |s| < 4
+                        seen += 1
+    assert seen == 37
+
+
+def test_unwanted_queries_are_left_out() -> None:
+    kernel = Attention(40, 3, 64)
+    q, k, v = draw(kernel, seed=4)
+    machine = Machine(kernel.program())
+    machine.memory(UNIT).write(*kernel.place(False), k)
+    machine.memory(UNIT).write(*kernel.place(True), v)
+    every = machine.run({h: q[h] for h in range(3)}).results
+    one = machine.run({1: q[1]}, wanted={1}).results
+    assert set(one) == {1}
+    np.testing.assert_array_equal(one[1], every[1])
+
+
+def program(*lines: str) -> Program:
+    return assemble("\n".join([".family hbm_pim", ".stream pc=0 sid=0 bg=0", *lines]))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["ACT row=1", "ACT row=1"], "closed before ACT"),
+        (["MACK row=1 column=0 slots=1 base=0 mask=15 last=1"], "row 1 open in every bank"),
+        (["ACT row=2", "MACK row=1 column=0 slots=1 base=0 mask=15 last=1"], "row 1 open"),
+        (["ACT row=2", "PREB bank=3", "MACV row=2 column=0 slots=1 base=0 mask=15"], "row 2 open"),
+        (["MAX slots=1 base=0 mask=15 first=1"], "must work on scores"),
+        (["SUM slots=1 base=0 mask=15 first=1"], "must work on exponentials"),
+        (["REDG"], "must come after MAX"),
+        (["REDL slot=0 query=0"], "must come after the REDG"),
+        (["RDR query=0 normalise=1"], "must be merged before"),
+        (["WRQ slot=0 query=7 offset=0"], "must hold query 7"),
+        (["APP bank=0 row=0 column=0 columns=4 source=1"], "must hold source 1"),
+    ],
+)
+def test_what_hardware_could_not_do_is_an_error(lines: list[str], message: str) -> None:
+    machine = Machine(program("CFG queries=1 part=4 vector=4", *lines))
+    with pytest.raises(IsaError, match=message) as caught:
+        machine.run({0: np.zeros(64, F16)})
+    assert (caught.value.stream, caught.value.index) == (0, len(lines))
+
+
+def test_append_writes_the_row() -> None:
+    machine = Machine(program("APP bank=2 row=9 column=8 columns=4 source=3", "PREB bank=2"))
+    vector = np.arange(64, dtype=F16)
+    machine.run({}, {3: vector})
+    held = machine.memory(UNIT).read(np.array([2]), np.array([9]), np.array([8]), 4)
+    np.testing.assert_array_equal(held[0], vector)
+
+
+def test_streams_merge_by_stream_number_and_results_need_a_barrier() -> None:
+    kernel = Attention(16, 1, 64)
+    body = [line for line in kernel.text().splitlines()[2:] if not line.startswith("RDR")]
+    read = "RDR query=0 normalise=0"
+    first = [".family hbm_pim", ".stream pc=0 sid=0 bg=0", *body, "BAR id=1", read]
+    two = "\n".join([*first, ".stream pc=1 sid=0 bg=2", *body, "BAR id=1"])
+    q, k, v = draw(kernel, seed=6)
+    single, _ = attention(kernel, q, k, v)
+
+    def run(text: str) -> dict[int, Partial]:
+        machine = Machine(assemble(text))
+        for unit in (UNIT, Unit(1, 0, 2)):
+            machine.memory(unit).write(*kernel.place(False), k)
+            machine.memory(unit).write(*kernel.place(True), v)
+        return machine.run({0: q[0]}).results
+
+    partial = run(two)[0]
+    # The same tokens twice: the same mean, twice the weight.
+    np.testing.assert_array_equal((partial.output / partial.total).astype(F16), single[0])
+    with pytest.raises(IsaError, match="behind a barrier after stream 1"):
+        run(two.replace("\nBAR id=1", ""))
+
+
+def test_barrier_that_never_opens_is_an_error() -> None:
+    text = ".family hbm_pim\n.stream pc=0 sid=0 bg=0\nBAR id=1\nBAR id=1\n"
+    machine = Machine(assemble(text + ".stream pc=0 sid=0 bg=1\nBAR id=1"))
+    with pytest.raises(IsaError, match="barrier 1 must be reached"):
+        machine.run({})
+
+
+def test_empty_program_runs() -> None:
+    assert Machine(Program("hbm_pim", (Stream(UNIT, ()),))).run({}).results == {}
+
+
+def test_reductions_keep_the_stated_order() -> None:
+    """numpy adds pairwise along a contiguous axis; the machine's sums must be sequential."""
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((300, 64)) * 10.0 ** rng.integers(-3, 4, (300, 64))).astype(F32)
+    total = np.zeros(64, F32)
+    for row in values:
+        total = total + row
+    np.testing.assert_array_equal(np.add.reduce(values, axis=0), total)
+    np.testing.assert_array_equal(sum_in_order(values.T), total)
+    assert tree16(values[0][:16])[0] == tree(list(values[0][:16]))
+
+
+def test_conversion_to_fp16() -> None:
+    # 65519.996 is the last FP32 number below the tie 65520 that rounds beyond 65504 (IEEE 754).
+    values = np.array([65519.996, 65520, -1e9, 2.0**-25, 2.0**-24], F32)
+    out, count = to_fp16(values, saturate=True)
+    assert out.tolist() == [65504, 65504, -65504, 0, 2.0**-24]
+    assert count == 2
+    assert np.isinf(to_fp16(values, saturate=False)[0]).sum() == 2
+
+
+def test_exponential_is_correctly_rounded_and_keeps_subnormals() -> None:
+    x = np.array([0, -0.5, -9.7, -12, -16.5, -18, -np.inf])
+    got = exponential(x, "fp16").astype(np.float64)
+    ulp = np.maximum(2.0**-24, 2.0 ** (np.floor(np.log2(np.maximum(np.exp(x), 1e-30))) - 10))
+    assert (np.abs(got - np.exp(x)) <= ulp / 2).all()
+    assert got[-1] == 0 and got[-3] == 2.0**-24 * round(math.exp(-16.5) * 2**24)
+
+
+def test_speed_of_a_tile() -> None:
+    """128 slots x 4 banks x 128 elements, 10 passes; measured 0.5 ms a pass, 20 x margin."""
+    kernel = Attention(512, 10, 128, tile_rows=32)
+    q, k, v = draw(kernel, seed=8)
+    machine = Machine(kernel.program())
+    machine.memory(UNIT).write(*kernel.place(False), k)
+    machine.memory(UNIT).write(*kernel.place(True), v)
+    start = time.perf_counter()
+    machine.run({h: q[h] for h in range(10)})
+    elapsed = time.perf_counter() - start
+    print(f"{elapsed * 100:.2f} ms a pass")
+    assert elapsed < 0.1
