@@ -44,6 +44,7 @@ class Issue:
     address: Address
     row: int
     column: int
+    request: Request
 
 
 def run(
@@ -89,7 +90,7 @@ class Reference:
         before = [self.classify(s, tick) for s in self.streams]
         issues: dict[Slot, Issue] = {}
         for slot in self.slots(tick):
-            issue = self.give(slot, tick, {i.source for i in issues.values()})
+            issue = self.give(slot, tick, list(issues.values()))
             if issue is not None:
                 issues[slot] = issue
         self.stalls.record(before, issues, self.description.bus == Bus.SINGLE)
@@ -200,14 +201,9 @@ class Reference:
             return False
         return my_banks != other_banks
 
-    def candidates(self, tick: int, issued_for: set[int]) -> Iterator[Request]:
+    def candidates(self, tick: int) -> Iterator[Request]:
         """11: the order in which a slot looks at the requests."""
-        # 7: nothing issues twice in a tick for an ordinary stream
-        visible = [
-            s
-            for s in self.streams
-            if s.head(tick) is not None and (s.window > 0 or s.number not in issued_for)
-        ]
+        visible = [s for s in self.streams if s.head(tick) is not None]
         holding = [s for s in visible if s.opened is not None]
         for s in sorted(holding, key=lambda s: (s.opened, s.number)):  # (b)
             yield s.items[s.position]
@@ -218,9 +214,13 @@ class Reference:
             if not self.meets_refresh(s.items[s.position]):
                 yield s.items[s.position]
 
-    def give(self, slot: Slot, tick: int, issued_for: set[int]) -> Issue | None:
+    def give(self, slot: Slot, tick: int, issues: list[Issue]) -> Issue | None:
         """11: the slot takes the first ready candidate."""
-        for request in self.candidates(tick, issued_for):
+        for request in self.candidates(tick):
+            # 7: one command a tick for a request. The next of an ordinary stream is not visible
+            # before the next tick; the next of a fifo stream may take the tick's other slot.
+            if any(issue.request is request for issue in issues):
+                continue
             need = self.need(request)
             if (
                 self.on_slot(need.command, slot)
@@ -234,7 +234,13 @@ class Reference:
     def issue(self, request: Request, need: Need, tick: int) -> Issue:
         what = self.device.command(need.command)
         issue = Issue(
-            tick, need.command, request.source, need.address, *self.shown(request, need)
+            tick,
+            need.command,
+            request.source,
+            need.address,
+            request.row,
+            request.column,
+            request,
         )
         self.log.append(issue)
         self.device.push(need.command, need.address, tick)
@@ -260,10 +266,6 @@ class Reference:
                 bank.holder = None
         stream.final_issued(tick, completion)
         self.end = max(self.end, tick + completion)  # 16
-
-    def shown(self, request: Request, need: Need) -> tuple[int, int]:
-        """Row and column as the log shows them: those of the request, above its scope -1."""
-        return request.row, request.column
 
     # Stalls
 

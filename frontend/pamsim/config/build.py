@@ -16,7 +16,7 @@ from pamsim.config.checks import (
     timing_warnings,
 )
 from pamsim.config.constants import Place, constants_in, own_constants, public
-from pamsim.config.documents import Tree
+from pamsim.config.documents import Tree, real_path
 from pamsim.config.family import (
     ActivateWindow,
     CommandFamily,
@@ -98,7 +98,7 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         external_bytes_per_second=int(rate * pins / 8),
         templates=templates,
         warnings=timing_warnings(timing),
-        path=root.file if root else "",
+        path=str(real_path(root.file)) if root else "",
     )
     description = describe(spec, _SMALLEST)  # also finds negative latencies and unknown names
     mac = templates.template(templates.peak_command).instance(1)

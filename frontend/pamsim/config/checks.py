@@ -88,8 +88,15 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
     for name, command in model.commands.items():
         for role in ("opens", "closes"):
             target = getattr(command, role)
-            if target is not None and target not in names:
+            if target is None:
+                continue
+            if target not in names:
                 yield _unknown("command", target, names, place("commands", name, role))
+            elif _wider(model, target, command.scope):
+                yield InputError(
+                    f"{role} of {name} must not be wider than {command.scope}, not {target}",
+                    place("commands", name, role),
+                )
         if ("{" in name) != (command.over is not None):
             yield InputError(
                 f"over of {name} must be given exactly when its name has an operand",
@@ -110,10 +117,16 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
         if target not in names:
             yield _unknown("command", target, names, place(*path))
     for i, row in enumerate(model.timing_constraints):
-        if row.sibling and row.level == model.levels[0]:
+        if row.sibling and (row.level == model.levels[0] or row.window != 1):
             yield InputError(
-                "sibling rows must be below the top level", place("timing_constraints", i)
+                "sibling row must have window 1 and a level below the top",
+                place("timing_constraints", i),
             )
+
+
+def _wider(model: DeviceModel, command: str, scope: str) -> bool:
+    levels = {level: i for i, level in enumerate(model.levels)}
+    return levels.get(model.commands[command].scope, 0) < levels.get(scope, 0)
 
 
 def _level_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:

@@ -89,6 +89,13 @@ def shown(path: Path) -> str:
     return str(path)
 
 
+def real_path(name: str) -> Path:
+    """The file that is `shown` by that name."""
+    path = Path(name)
+    packaged = path.parts[:1] == ("ramulator_configs",) and not path.exists()
+    return ROOT.parent / path if packaged else path
+
+
 @dataclass
 class Tree:
     """A composed document that may be changed: data of its own, and the place of every path."""

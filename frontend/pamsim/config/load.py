@@ -30,7 +30,6 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
     model, tree, changed = _load("system", SystemModel, name_or_path, overrides)
     raise_all([*_tier_faults(model, tree)])
     tiers = tuple(_tier(model, tree, name) for name in model.tiers)
-    root = tree.position(())
     return SystemSpec(
         name=model.name,
         host=_host(model.host),
@@ -41,7 +40,7 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
         instances=_integer(model.instances, "number"),
         constants=own_constants(model),
         overrides=changed,
-        path=root.file if root else "",
+        path=str(tree.path),
     )
 
 

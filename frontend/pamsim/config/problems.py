@@ -39,7 +39,7 @@ _RULES = {
 
 
 def validate(model: type[M], tree: Tree, more: list[PamsimError]) -> M:
-    """The checked document. Raises InputError(s): all its faults and `more`, in the file's order."""
+    """The checked document. Raises InputError(s) with all its faults and `more`, in file order."""
     details: list[ErrorDetails] = []
     try:
         checked = model.model_validate(tree.data)

@@ -1,8 +1,8 @@
 """The block table: where every KV token of a step lies, and the interface that layouts share.
 
 A block is 16 consecutive tokens of one (request, layer, KV head). Layers of a model have the same
-shape, so the places of layer i are those of layer 0 with `i x rows_per_layer[channel, group]` added to
-the row: a table holds layer 0 and says how layers stack.
+shape, so the places of layer i are those of layer 0 with `i x rows_per_layer[channel, group]` added
+to the row: a table holds layer 0 and says how layers stack.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ BLOCK_TOKENS = 16
 
 # A place, packed into 64 bits: the first token of the block, K part (V: see Segment.v_row).
 #   bits 0..4 first column, 5..19 row, 20..21 bank, 22..25 group, 26..41 channel (of the tier)
-PLACE_FIELDS = {"column": (0, 5), "row": (5, 15), "bank": (20, 2), "group": (22, 4), "channel": (26, 16)}
+PLACE_FIELDS = {
+    "column": (0, 5),
+    "row": (5, 15),
+    "bank": (20, 2),
+    "group": (22, 4),
+    "channel": (26, 16),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class BlockTable:
-    """Layer 0 of a placement; `rows_per_layer` int64 [channels, groups] moves it to other layers."""
+    """Layer 0 of a placement; `rows_per_layer` int64 [channels, groups] leads to other layers."""
 
     layout: str
     layers: int
@@ -90,5 +96,6 @@ class Layout(Protocol):
 
     name: str
 
-    def place(self, model: ModelSpec, step: DecodeStep, system: SystemSpec, tier: str) -> BlockTable:
-        ...
+    def place(
+        self, model: ModelSpec, step: DecodeStep, system: SystemSpec, tier: str
+    ) -> BlockTable: ...

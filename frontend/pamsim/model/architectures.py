@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """One supported entry of `architectures`. `ffn_field` is the width of the feed-forward layer."""
+    """A supported entry of `architectures`. `ffn_field` is the feed-forward layer's width."""
 
     name: str
     model_type: str

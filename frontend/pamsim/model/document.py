@@ -1,8 +1,8 @@
 """JSON to plain data, with the place of every value.
 
-Refused, with file:line:column: what is not JSON (comments, trailing commas, NaN, Infinity), duplicate
-keys, several values, nesting beyond `MAX_DEPTH`, files beyond `MAX_BYTES`, numbers beyond
-`MAX_DIGITS` characters, text that is not UTF-8. A byte order mark and any line ending are read over.
+Refused, with file:line:column: what is not JSON (comments, trailing commas, NaN, Infinity),
+duplicate keys, several values, nesting beyond `MAX_DEPTH`, files beyond `MAX_BYTES`, numbers beyond
+`MAX_DIGITS` characters, text that is not UTF-8. A byte order mark and any line ending are accepted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import bisect
 import math
 import re
 from dataclasses import dataclass, field
-from json.decoder import JSONDecodeError, scanstring
+from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ MAX_DIGITS = 40
 
 DataPath = tuple[str | int, ...]
 
+_STRINGS = JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[-+.\w]+")
@@ -103,11 +104,11 @@ class _Reader:
 
     def string(self) -> str:
         try:
-            value, self.at = scanstring(self.text, self.at + 1, True)
+            value, self.at = _STRINGS.raw_decode(self.text, self.at)
         except JSONDecodeError as error:
             message = error.msg.removesuffix(" at").lower()
             raise InputError(f"file must be JSON: {message}", self.place(error.pos)) from None
-        return value
+        return str(value)
 
     def sequence(self, path: DataPath) -> list[Any]:
         items: list[Any] = []

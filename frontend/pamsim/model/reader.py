@@ -1,7 +1,8 @@
-"""A Hugging Face config.json to a ModelSpec: every fault of the file at once, each with its place."""
+"""A Hugging Face config.json to a ModelSpec: every fault at once, each with its place."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pamsim.errors import InputError, InputErrors, PamsimError, Position, did_you_mean
@@ -23,12 +24,8 @@ def _shown(value: Any) -> str:
     """A value as the file has it, short."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    text = {True: "true", False: "false", None: "null"}.get(value) if _word(value) else repr(value)
-    return (text or "")[:60].replace("'", '"') if isinstance(value, str) else (text or "")[:60]
-
-
-def _word(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 class _Fields:
@@ -50,9 +47,7 @@ class _Fields:
             return default
         near = did_you_mean(field, self.data) if self.data else ""
         hint = near if near.startswith("did") else ""
-        self.faults.append(
-            InputError(f"{field} must be given", self.document.position(), hint)
-        )
+        self.faults.append(InputError(f"{field} must be given", self.document.position(), hint))
         return None
 
     def count(self, field: str, default: Any = _MISSING) -> int | None:
@@ -206,9 +201,7 @@ def _dtype(fields: _Fields) -> tuple[str, bool]:
     return DTYPES[value], False
 
 
-def _window(
-    fields: _Fields, architecture: Architecture, max_context: int | None
-) -> int | None:
+def _window(fields: _Fields, architecture: Architecture, max_context: int | None) -> int | None:
     """Always None: a window that takes tokens away is refused, others change nothing."""
     switch = architecture.window_switch
     if switch and not fields.flag(switch, False):

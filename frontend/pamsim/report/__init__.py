@@ -1,0 +1,1 @@
+"""Result documents, their directories, their check and the summary."""

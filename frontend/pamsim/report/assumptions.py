@@ -7,17 +7,17 @@ from typing import Any
 
 from pamsim.config.spec import Constant, SystemSpec
 
-# How the timeline and the energy account read what is silent elsewhere. Modules in brackets say more.
+# How the timeline and the energy account read what is silent elsewhere; the modules say more.
 RULES = (
     "a step is one after the other in every layer: projections, broadcast, attention, reduction, "
     "return, output projection and feed-forward; no layer or request overlaps another "
     "[pamsim.system.step]",
-    "normalisation, activation functions, the embedding look-up and the host's own control take no "
-    "time [pamsim.system.roofline]",
-    "a query goes once to each device that holds its tokens; parts of a pair in several devices are "
-    "merged in the lowest-numbered one [pamsim.system.exchange]",
-    "the channels of a tier start a layer together, with all banks closed and refresh starting anew "
-    "[pamsim.sim]",
+    "normalisation, activation functions, the embedding look-up and the host's own control take "
+    "no time [pamsim.system.roofline]",
+    "a query goes once to each device that holds its tokens; parts of a pair in several devices "
+    "are merged in the lowest-numbered one [pamsim.system.exchange]",
+    "the channels of a tier start a layer together, with all banks closed and refresh starting "
+    "anew [pamsim.sim]",
     "host and PIM commands share a pseudo-channel without a mode switch [docs/hbm-pim-commands.md]",
     "masked banks of a MAC are charged like working ones [pamsim.energy.account]",
     "outside attention the weights' tier is charged as having rows open, and refreshes at nREFI "

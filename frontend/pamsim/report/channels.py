@@ -25,10 +25,10 @@ class InternalError(PamsimError):
 
 
 def channel_entry(run: ChannelRun, compiled: CompiledStep, model: ModelSpec) -> dict[str, Any]:
-    """The `channels` entry of a run; every number but `count`, `layers` and `steps` is per run.
+    """The `channels` entry of a run; every number but `count`, `layers`, `steps` is per run.
 
-    bytes_internal: what PUs read from banks. bytes_useful: the K and V of the channel's tokens, each
-    counted once. bytes_ext_read, bytes_ext_write: what passes the channel's data bus.
+    bytes_internal: what PUs read from banks. bytes_useful: the K and V of the channel's tokens,
+    each counted once. bytes_ext_read, bytes_ext_write: what passes the channel's data bus.
     """
     result, device = run.result, compiled.device
     counts = dict(sorted(result.counts.items()))

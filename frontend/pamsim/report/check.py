@@ -34,7 +34,9 @@ def check_result(path: Path) -> list[str]:
         document = json.loads(content)
     except ValueError as error:
         line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
-        raise InputError(f"result must be JSON, not {path.name}:{line}:{column} ({error})") from error
+        raise InputError(
+            f"result must be JSON, not {path.name}:{line}:{column} ({error})"
+        ) from error
     faults = list(_structure(document))
     if faults:
         return faults
@@ -79,7 +81,8 @@ def _timeline(document: dict[str, Any]) -> Iterator[str]:
             )
         at = task["end_ns"]
     if at != document["latency_ns"]:
-        yield f"latency_ns must be the end of the critical tasks {at!r}, not {document['latency_ns']!r}"
+        said = document["latency_ns"]
+        yield f"latency_ns must be the end of the critical tasks, {at!r}, not {said!r}"
     for task in document["timeline"]:
         if task["end_ns"] < task["start_ns"] or task["end_ns"] > document["latency_ns"]:
             yield f"timeline: task {task['task']!r} must lie within [0, latency_ns]"
@@ -147,7 +150,9 @@ def _attention(document: dict[str, Any]) -> Iterator[str]:
                     f"timeline: attention of layer {task['layer']} on {name} must last as long as "
                     f"its slowest channel, {slowest} ps, not {lasted}"
                 )
-        yield from _differs(f"tiers.{name}.latency_ns", tier["latency_ns"], slowest * len(tasks) / 1000)
+        yield from _differs(
+            f"tiers.{name}.latency_ns", tier["latency_ns"], slowest * len(tasks) / 1000
+        )
 
 
 def _energy(document: dict[str, Any]) -> Iterator[str]:
@@ -171,7 +176,7 @@ def _energy(document: dict[str, Any]) -> Iterator[str]:
             counts = issued.get(term["tier"], {})
             count = sum(counts.get(c, 0) * each for c, each in term["commands"].items())
             if count != term["count"]:
-                yield f"{name}.count must be {count}, the sum over its commands, not {term['count']}"
+                yield f"{name}.count must be {count} by its commands, not {term['count']}"
 
 
 def _reduction(document: dict[str, Any]) -> Iterator[str]:
@@ -196,33 +201,33 @@ def _verdicts(document: dict[str, Any]) -> Iterator[str]:
     if functional["verdict"] == "passed":
         error, bound = functional["max_abs_error"], functional["bound"]
         if error is None or (bound is not None and error > bound):
-            yield "validation.functional.verdict must be 'violated' where the error exceeds the bound"
+            yield "validation.functional.verdict must be 'violated' beyond the bound"
 
 
 def _files(directory: Path, document: dict[str, Any]) -> Iterator[str]:
     """Hashes against the directory's manifest, where the result still lies in its directory."""
     said = document["manifest"]
+    results = results_sha(document)
+    if said["results_sha"] != results:
+        yield f"manifest.results_sha must be {results}, not {said['results_sha']}"
     manifest = read_manifest(directory)
     if manifest is None:
         if (directory / MANIFEST).exists():
             yield f"{MANIFEST} must be a JSON object"
         return
     inputs = sha256_of(manifest.get("inputs"))
-    for name, sha in (("manifest.json", manifest.get("inputs_sha")), ("result", said["inputs_sha"])):
+    for name, sha in (
+        ("manifest.json", manifest.get("inputs_sha")),
+        ("result", said["inputs_sha"]),
+    ):
         if sha != inputs:
             yield f"{name}: inputs_sha must be {inputs}, not {sha}"
     files = manifest.get("files")
     if not isinstance(files, dict):
         yield "manifest.json: files must map names to hashes"
         return
-    others = {name: sha for name, sha in files.items() if name != "result.json"}
-    results = results_sha(document, others)
-    for name, sha in (
-        ("manifest.json", manifest.get("results_sha")),
-        ("result", said["results_sha"]),
-    ):
-        if sha != results:
-            yield f"{name}: results_sha must be {results}, not {sha}"
+    if manifest.get("results_sha") != said["results_sha"]:
+        yield f"manifest.json: results_sha must be {said['results_sha']}, as in the result"
     for name, sha in files.items():
         place = directory / name
         if not place.is_file():

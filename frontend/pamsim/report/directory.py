@@ -38,7 +38,9 @@ class OutputDirectory:
         path = self.path
         try:
             if path.exists() and not path.is_dir():
-                raise InputError(f"output directory must be a directory, not the file {str(path)!r}")
+                raise InputError(
+                    f"output directory must be a directory, not the file {str(path)!r}"
+                )
             if path.is_dir() and any(path.iterdir()) and not self.force:
                 raise InputError(
                     f"output directory must be empty or new, not {str(path)!r}, which holds files",
@@ -170,7 +172,7 @@ def _interrupts_deferred() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        for which, handler in old.items():
+            signal.signal(which, handler)
         for number in held:
             signal.raise_signal(number)

@@ -75,9 +75,7 @@ def _system(system: SystemSpec) -> dict[str, Any]:
 
 
 def _constants(constants: Sequence[Constant]) -> dict[str, dict[str, Any]]:
-    return {
-        c.name: {"value": c.value, "unit": c.unit, "source": c.source} for c in constants
-    }
+    return {c.name: {"value": c.value, "unit": c.unit, "source": c.source} for c in constants}
 
 
 def _input_files(system: SystemSpec) -> dict[str, str]:
@@ -105,10 +103,9 @@ def run_part(argv: Sequence[str], started: datetime.datetime, threads: int) -> d
     }
 
 
-def results_sha(document: Mapping[str, Any], files: Mapping[str, str]) -> str:
-    """Hash of the result document without its `manifest`, and of the other files' hashes."""
-    body = {key: value for key, value in document.items() if key != "manifest"}
-    return sha256_of({"document": body, "files": dict(sorted(files.items()))})
+def results_sha(document: Mapping[str, Any]) -> str:
+    """Hash of the result document without its `manifest`."""
+    return sha256_of({key: value for key, value in document.items() if key != "manifest"})
 
 
 def manifest(

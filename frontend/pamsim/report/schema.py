@@ -107,6 +107,11 @@ class Reduction(_Part):
 class Functional(_Part):
     max_abs_error: Amount | None
     bound: Amount | None
+    max_abs_value: Amount | None = Field(description="largest |V| of the pair with that error")
+    reference: str
+    saturated: Count = Field(description="numbers that the device clipped to the FP16 range")
+    clipped: Count = Field(description="numbers of a bf16 model clipped on conversion to FP16")
+    first: str | None = Field(description="the first fault, in words")
     coverage: str
     verdict: Verdict
 
@@ -117,6 +122,7 @@ class LayoutProof(_Part):
     missing: Count | None
     bytes_fetched: Count | None
     bytes_needed: Count | None
+    first: str | None
     coverage: str
     verdict: Verdict
 
@@ -126,7 +132,9 @@ class Timing(_Part):
     first: str | None
     commands_checked: Count
     logs_checked: Count
-    rules: Count
+    rules: list[str]
+    by_rule: dict[str, Count] = Field(description="violations of each broken rule")
+    notes: list[str]
     coverage: str
     verdict: Verdict
 

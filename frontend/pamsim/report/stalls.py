@@ -1,4 +1,4 @@
-"""Where the ticks of every stream went, as names: classes, and the timing rules that were binding."""
+"""Where the ticks of every stream went, by class and by binding timing rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stall_classes(run: ChannelRun) -> list[dict[str, int]] | None:
 
 
 def stall_rules(run: ChannelRun) -> list[dict[str, int]] | None:
-    """Per stream {rule: ticks} of the rules that were binding at all; they sum to class `timing`."""
+    """Per stream {rule: ticks} of the rules that were binding; they sum to class `timing`."""
     stalls = run.result.stalls
     if stalls is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def json_text(data: Any) -> str:
-    """Indented JSON for files and stdout: keys in the order given, floats by repr, one last newline.
+    """Indented JSON for files and stdout: keys in the order given, floats by repr.
 
     Raises ValueError for NaN or an infinity, which JSON cannot say.
     """

@@ -17,6 +17,7 @@ void read_levels(const pyr_description &source, Device &device) {
     require(source.n_levels >= 3 && source.n_levels <= 8,
             "levels must be 3 to 8 names that end in Row and Column, not " + std::to_string(source.n_levels));
     device.depth = source.n_levels - 2;
+    device.pseudo_level = device.depth > 1 ? 1 : 0;
     int64_t banks = 1;
     for (int i = 0; i < source.n_levels; ++i) {
         device.level_names.emplace_back(source.level_names[i]);
@@ -25,7 +26,6 @@ void read_levels(const pyr_description &source, Device &device) {
                                           " must be at least 1, not " + std::to_string(source.sizes[i]));
         if (i < device.depth) banks *= source.sizes[i];
         require(banks <= kMaxBanks, "the channel must have at most " + std::to_string(kMaxBanks) + " banks");
-        if (device.level_names.back() == "PseudoChannel" && i < device.depth) device.pseudo_level = i;
     }
     require(source.sizes[0] == 1, "size of level " + device.level_names[0] + " must be 1, not " +
                                       std::to_string(source.sizes[0]));
@@ -66,14 +66,12 @@ void check_prerequisites(const Device &device) {
         if (command.opens >= 0) {
             const Command &opens = device.commands[command.opens];
             require(opens.row_use == RowUse::Open, who + "opens must name an OPEN command, not " + opens.name);
-            require(opens.scope == command.scope,
-                    who + "opens must have the same scope, not that of " + opens.name);
+            require(opens.scope >= command.scope,
+                    who + "opens must not be wider than the command, as " + opens.name + " is");
         }
         if (command.closes >= 0) {
             const Command &closes = device.commands[command.closes];
             require(closes.row_use == RowUse::Close, who + "closes must name a CLOSE command, not " + closes.name);
-            require(closes.scope == command.scope,
-                    who + "closes must have the same scope, not that of " + closes.name);
         }
     }
 }
@@ -98,6 +96,7 @@ void read_rows(const pyr_description &source, Device &device) {
         require(from.latency >= -kMaxLatency && from.latency <= kMaxLatency,
                 who + "latency must lie within 2^40 ticks, not " + std::to_string(from.latency));
         require(!from.sibling || from.level >= 1, who + "sibling must be below the first level");
+        require(!from.sibling || from.window == 1, who + "sibling must have a window of 1");
         TimingRow row;
         row.level = from.level;
         row.window = from.window;

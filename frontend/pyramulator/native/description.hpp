@@ -46,7 +46,7 @@ struct Device {
     std::vector<std::string> level_names;
     std::vector<int> sizes;
     int depth = 0;         // levels that a target names
-    int pseudo_level = 0;  // pairing rule: the level of pseudo-channels, 0 where there is none
+    int pseudo_level = 0;  // pairing rule: level 1, where there is one
     Bus bus = Bus::Single;
     std::vector<Command> commands;
     std::vector<TimingRow> rows;

@@ -10,15 +10,15 @@ constexpr uint32_t kStepsPerLook = 1024;  // steps between two looks at the cloc
 }  // namespace
 
 Engine::Engine(Device device, const int32_t *targets, int64_t n_targets, bool log, bool stalls)
-    : device_(std::move(device)), tree_(device_), timing_(device_, tree_),
-      table_(device_, tree_, targets, n_targets), log_wanted_(log), stalls_wanted_(stalls),
+    : device_(std::move(device)), tree_(device_), timing_(device_, tree_, distinct_),
+      table_(device_, targets, n_targets), log_wanted_(log), stalls_wanted_(stalls),
       bus_(device_.bus, timing_), counts_(device_.commands.size(), 0) {}
 
 void Engine::add_stream(const Record *records, int64_t n, int32_t window) {
     if (started_) throw Fault(PYR_MISUSE, "streams must be added before the first advance");
     if (streams() >= kMaxStreams)
         throw Fault(PYR_BAD_STREAM, "streams must be at most " + std::to_string(kMaxStreams));
-    auto barrier_ids = check_stream(streams(), records, n, device_, table_, timing_, distinct_);
+    auto barrier_ids = check_stream(streams(), records, n, device_, table_, timing_);
     streams_.push_back({Cursor(records, n, table_), window, 0, Item::End, 1, -1, false, std::move(barrier_ids)});
 }
 
@@ -26,12 +26,12 @@ void Engine::start() {
     started_ = true;
     if (device_.refresh_command >= 0) {
         for (int node = 0; node < tree_.nodes(device_.refresh_scope); ++node) {
-            const int target = distinct_.id(tree_.address_of(node, device_.refresh_scope));
-            refresh_operations_.push_back(timing_.operation(device_.refresh_command, target));
+            refresh_operations_.push_back(
+                timing_.operation(device_.refresh_command, tree_.address_of(node, device_.refresh_scope)));
         }
         refresh_due_ = device_.refresh_interval;
     }
-    timing_.compile(distinct_);
+    timing_.compile();
     banks_ = std::make_unique<Banks>(device_, tree_, timing_);
     ledger_ = std::make_unique<Ledger>(stalls_wanted_, streams(), timing_, bus_);
     heads_.assign(streams() + 1, {});
@@ -162,7 +162,7 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
     idle_refreshes_ = 0;
     timing_.push(op, tick);
     const Key *effects = timing_.effects(number);
-    const Key now = stamp(tick);
+    const Key now = Timing::event(op, tick);
     for (int j : active_) {
         Head &other = heads_[j];
         const Key key = now + effects[other.need];
@@ -194,7 +194,7 @@ void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) 
 
     Head &head = heads_[i];
     if (!final) {
-        head.not_before = tick + 1;
+        if (is_stream && !head.fifo) head.not_before = tick + 1;
         if (op.row_use == RowUse::Open && timing_.operations()[head.request].row_use == RowUse::Access) {
             head.holds = true;
             head.opened = tick;

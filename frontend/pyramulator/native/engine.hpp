@@ -88,11 +88,10 @@ private:
     bool held_by_another(const Head &head, int i) const;
     bool excluded_by_refresh(const Head &head, int i) const;
     void next_request(int i, Tick tick, Tick completed);
-    void leave(int i, Item item, Tick visible_from, Tick arrival);
+    void leave(int i, Item item, Tick arrival);
     void arrive(int i, int32_t id, Tick tick);
     void open_barriers();
     void proceed(int i, Tick opened);
-    void done(int i, Tick tick);
     void activate(int i);
     void deactivate(int i);
 

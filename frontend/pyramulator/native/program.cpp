@@ -30,9 +30,8 @@ std::string text(Wide value) {
 class Checker {
 public:
     Checker(int stream, const Record *records, int64_t n, const Device &device, OperationTable &table,
-            Timing &timing, Targets &distinct)
-        : stream_(stream), records_(records), n_(n), device_(device), table_(table), timing_(timing),
-          distinct_(distinct) {}
+            Timing &timing)
+        : stream_(stream), records_(records), n_(n), device_(device), table_(table), timing_(timing) {}
 
     std::vector<int32_t> run() {
         const uint32_t commands = static_cast<uint32_t>(device_.commands.size());
@@ -77,7 +76,7 @@ private:
         if (record.target >= table_.targets())
             fail("target must be below " + std::to_string(table_.targets()) + ", not " + std::to_string(record.target));
         if (table_.find(record.command, record.target) < 0) {
-            const std::string reason = table_.make(record.command, record.target, timing_, distinct_);
+            const std::string reason = table_.make(record.command, record.target, timing_);
             if (!reason.empty()) fail(reason);
         }
         const Command &command = device_.commands[record.command];
@@ -121,7 +120,6 @@ private:
     const Device &device_;
     OperationTable &table_;
     Timing &timing_;
-    Targets &distinct_;
     int64_t at_ = 0;
     Extent rows_, columns_;
     std::vector<OpenLoop> loops_;
@@ -130,29 +128,27 @@ private:
 
 }  // namespace
 
-OperationTable::OperationTable(const Device &device, const Tree &, const int32_t *targets, int64_t n_targets)
+OperationTable::OperationTable(const Device &device, const int32_t *targets, int64_t n_targets)
     : device_(device), n_targets_(n_targets), table_(device.commands.size() * n_targets, -1) {
     for (int64_t i = 0; i < n_targets; ++i)
         addresses_.emplace_back(targets + i * device.depth, targets + (i + 1) * device.depth);
 }
 
-std::string OperationTable::make(uint32_t command, uint32_t target, Timing &timing, Targets &distinct) {
+std::string OperationTable::make(uint32_t command, uint32_t target, Timing &timing) {
     const Address &address = addresses_[target];
     for (int level = 0; level < device_.depth; ++level) {
         const std::string where = "target " + std::to_string(target) + ": " + device_.level_names[level];
         if (address[level] < -1 || address[level] >= device_.sizes[level])
             return where + " must be -1 to " + std::to_string(device_.sizes[level] - 1) + ", not " +
                    std::to_string(address[level]);
-        if (level > device_.commands[command].scope && address[level] != -1)
-            return where + " must be -1, below the scope of the command, not " + std::to_string(address[level]);
     }
-    table_[command * n_targets_ + target] = timing.operation(static_cast<int>(command), distinct.id(address));
+    table_[command * n_targets_ + target] = timing.operation(static_cast<int>(command), address);
     return "";
 }
 
 std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n, const Device &device,
-                                  OperationTable &table, Timing &timing, Targets &distinct) {
-    return Checker(stream, records, n, device, table, timing, distinct).run();
+                                  OperationTable &table, Timing &timing) {
+    return Checker(stream, records, n, device, table, timing).run();
 }
 
 Item Cursor::control() {

@@ -24,13 +24,13 @@ constexpr uint16_t kBarrier = 0xFFFF;
 // The operation of each (command, row of the target table) that some record names.
 class OperationTable {
 public:
-    OperationTable(const Device &device, const Tree &tree, const int32_t *targets, int64_t n_targets);
+    OperationTable(const Device &device, const int32_t *targets, int64_t n_targets);
 
     int64_t targets() const { return n_targets_; }
     // -1 where no record has named it yet.
     int32_t find(uint32_t command, uint32_t target) const { return table_[command * n_targets_ + target]; }
     // Makes the operation; returns a reason where the target does not suit the command, else "".
-    std::string make(uint32_t command, uint32_t target, Timing &timing, Targets &distinct);
+    std::string make(uint32_t command, uint32_t target, Timing &timing);
 
 private:
     const Device &device_;
@@ -42,7 +42,7 @@ private:
 // Checks a whole stream, makes its operations and lists the ids of its barriers (each once).
 // Throws Fault(PYR_BAD_STREAM) that names stream, record and reason.
 std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n, const Device &device,
-                                  OperationTable &table, Timing &timing, Targets &distinct);
+                                  OperationTable &table, Timing &timing);
 
 enum class Item { Request, Barrier, End };
 

@@ -113,7 +113,7 @@ void Engine::next_request(int i, Tick tick, Tick completed) {
     if (stream.window == 0) {
         const Item item = stream.cursor.next();
         if (item != Item::Request) {
-            leave(i, item, tick, completed);
+            leave(i, item, completed);
             return;
         }
         const Cursor &cursor = stream.cursor;
@@ -134,7 +134,7 @@ void Engine::next_request(int i, Tick tick, Tick completed) {
     if (tick == 0) {
         stream.next = stream.cursor.next();
         stream.enter_from = 1;
-        if (stream.next != Item::Request) leave(i, stream.next, tick, completed);
+        if (stream.next != Item::Request) leave(i, stream.next, completed);
         return;
     }
     stream.enter_from = std::max(stream.enter_from, tick + 1);
@@ -144,25 +144,20 @@ void Engine::next_request(int i, Tick tick, Tick completed) {
     } else if (stream.next == Item::Request) {
         deactivate(i);  // until the next tick, when it enters
     } else {
-        leave(i, stream.next, tick, completed);
+        leave(i, stream.next, completed);
     }
     schedule_refill();
 }
 
 // Nothing to ask for: the stream is at its end or at a barrier, at which it arrives at `arrival`.
-void Engine::leave(int i, Item item, Tick tick, Tick arrival) {
+void Engine::leave(int i, Item item, Tick arrival) {
     if (heads_[i].active) deactivate(i);
     if (item == Item::End) {
-        done(i, tick);
+        streams_[i].done = true;
+        --running_;
     } else {
         arrive(i, streams_[i].cursor.barrier, arrival);
     }
-}
-
-void Engine::done(int i, Tick tick) {
-    if (stalls_wanted_) ledger_->waited(heads_[i], i, tick);
-    streams_[i].done = true;
-    --running_;
 }
 
 void Engine::arrive(int i, int32_t id, Tick tick) {
@@ -194,7 +189,7 @@ void Engine::proceed(int i, Tick opened) {
     const Item item = stream.cursor.next();
     if (item != Item::Request) {
         stream.next = item;
-        leave(i, item, opened, opened);
+        leave(i, item, opened);
     } else if (stream.window == 0) {
         present(i, stream.cursor.operation, stream.cursor.row, stream.cursor.column, opened + 1);
     } else {

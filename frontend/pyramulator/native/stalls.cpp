@@ -5,7 +5,7 @@
 namespace pyramulator {
 
 Ledger::Ledger(bool wanted, int streams, const Timing &timing, const CommandBus &bus)
-    : wanted_(wanted), streams_(streams), codes_(timing.codes().size()), timing_(timing), bus_(bus) {
+    : wanted_(wanted), streams_(streams), codes_((timing.rows_by_rank().size()) << kRankShift), timing_(timing), bus_(bus) {
     if (!wanted) return;
     classes_.assign(size_t(streams) * kClasses, 0);
     rows_.assign(size_t(streams) * codes_, 0);
@@ -27,7 +27,7 @@ void Ledger::charge(Head &head, int stream, Tick tick) {
     } else if (head.excluded) {
         add(head, counter(stream, kRefresh), tick);
     } else {
-        add(head, row_counter(stream, row_code(head.key)), std::min(tick, ready_tick(head.key) - 1));
+        add(head, row_counter(stream, code_of(head.key)), std::min(tick, ready_tick(head.key) - 1));
         charge_ready(head, stream, tick);
     }
 }
@@ -85,8 +85,6 @@ void Ledger::close_tick(const std::vector<Head> &heads, Tick tick, int row_winne
     contested_.clear();
 }
 
-void Ledger::waited(Head &head, int stream, Tick tick) { add(head, counter(stream, kBarrierWait), tick); }
-
 void Ledger::done(const Head &head, int stream, Tick end) {
     if (head.from <= end) counter(stream, kDone) += end - head.from + 1;
 }
@@ -97,13 +95,13 @@ void Ledger::write(int n_rows, int64_t *classes, int64_t *slot_to, int64_t *rows
     std::fill(rows, rows + size_t(streams_) * n_rows, 0);
     for (int stream = 0; stream < streams_; ++stream) {
         int64_t *to = classes + size_t(stream) * kClasses;
-        for (size_t code = 1; code < codes_; ++code) {
+        for (size_t code = size_t{1} << kRankShift; code < codes_; ++code) {
             const int64_t ticks = rows_[size_t(stream) * codes_ + code];
-            const CodeMeaning &meaning = timing_.codes()[code];
-            if (meaning.refresh) {
+            const int row = timing_.rows_by_rank()[code >> kRankShift];
+            if ((code & kRefreshBit) != 0) {
                 to[kRefresh] += ticks;
             } else {
-                rows[size_t(stream) * n_rows + meaning.row] += ticks;
+                rows[size_t(stream) * n_rows + row] += ticks;
             }
         }
         for (int winner = 0; winner <= streams_; ++winner)

@@ -28,13 +28,12 @@ public:
     // The tick is over; the winners are head numbers, -1 for an empty slot.
     void close_tick(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner);
 
-    // A stream without requests: at its trailing barrier up to `tick`; done up to `end`.
-    void waited(Head &head, int stream, Tick tick);
+    // The stream has had no request left since the last tick accounted for.
     void done(const Head &head, int stream, Tick end);
 
     // The hot case of contest(): visible, and not ready in `tick` or before.
     void charge_row(Head &head, int stream, Tick tick) {
-        int64_t *to = &row_counter(stream, row_code(head.key));
+        int64_t *to = &row_counter(stream, code_of(head.key));
         *to += tick - head.from + 1;
         head.charged = to;
         head.from = tick + 1;

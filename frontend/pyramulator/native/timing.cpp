@@ -20,11 +20,13 @@ bool includes(const std::vector<int> &all, const std::vector<int> &some) {
 
 }  // namespace
 
-int Timing::operation(int command, int target) {
+int Timing::operation(int command, Address address) {
+    const Command &source = device_.commands[command];
+    for (int level = source.scope + 1; level < device_.depth; ++level) address[level] = -1;
+    const int target = targets_.id(address);
     const auto [place, is_new] = numbers_.try_emplace({command, target}, static_cast<int>(operations_.size()));
     const int number = place->second;
     if (!is_new) return number;
-    const Command &source = device_.commands[command];
     Operation op;
     op.command = command;
     op.target = target;
@@ -36,25 +38,22 @@ int Timing::operation(int command, int target) {
     op.cycles = source.cycles;
     op.completion = source.completion;
     operations_.push_back(op);
-    // A prerequisite's own prerequisites are never asked for: it issues in the state it needs.
     if (source.opens >= 0) {
-        const int opens = operation(source.opens, target);
+        const int opens = operation(source.opens, address);
         operations_[number].opens = opens;
     }
     if (source.closes >= 0) {
-        const int closes = operation(source.closes, target);
+        const int closes = operation(source.closes, address);
         operations_[number].closes = closes;
     }
     return number;
 }
 
-void Timing::compile(const Targets &targets) {
-    for (int i = 0; i < targets.size(); ++i) addresses_.push_back(targets.address(i));
+void Timing::compile() {
     used_.assign(device_.commands.size(), false);
     for (const Operation &op : operations_) used_[op.command] = true;
     lines_.resize(device_.commands.size());
-    number_codes();
-    compile_rows();
+    rank_rows();
     drop_dominated();
     uint32_t slots = 0;
     for (Tracker &one : trackers_) {
@@ -62,65 +61,60 @@ void Timing::compile(const Targets &targets) {
         slots += tree_.nodes(one.level);
     }
     slots_.assign(slots, kNever);
-    for (Operation &op : operations_) compile_operation(op, addresses_[op.target]);
-    Operation nothing;  // what a head that has no command to issue points at
-    operations_.push_back(nothing);
+    for (Operation &op : operations_) compile_operation(op, targets_.address(op.target));
+    operations_.push_back({});  // "nothing": what a head without a command to issue points at
     compile_effects();
 }
 
-// A code is higher the earlier the row stands in the order of rule 17's ties: outermost level, row
-// order, then the place of the preceding command in the row. A row's preceding commands are cut into
-// runs of refreshes and others, since only the two have to be told apart.
-void Timing::number_codes() {
+void Timing::rank_rows() {
     std::vector<int> order(device_.rows.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&](int a, int b) { return device_.rows[a].level < device_.rows[b].level; });
-    runs_.resize(device_.rows.size());
-    uint32_t total = 0;
-    for (int row : order) {
-        for (int command : device_.rows[row].preceding) {
-            auto &runs = runs_[row];
-            const bool refresh = device_.commands[command].refresh;
-            if (runs.empty() || device_.commands[runs.back().first.back()].refresh != refresh)
-                runs.push_back({{}, total++});
-            runs.back().first.push_back(command);
-        }
-    }
-    if (total >= kCodeMask) throw Fault(PYR_BAD_DESCRIPTION, "there must be fewer than 65535 timing rows");
-    codes_.assign(total + 1, {-1, false});
-    for (int row : order) {
-        for (auto &[commands, code] : runs_[row]) {
-            code = total - code;  // from 1; 0 is "no row"
-            codes_[code] = {row, device_.commands[commands.front()].refresh};
+    rows_by_rank_.assign(order.size() + 1, -1);
+    for (size_t i = 0; i < order.size(); ++i) {
+        const size_t rank = order.size() - i;  // from 1; 0 is "no row"
+        rows_by_rank_[rank] = order[i];
+        if (device_.rows[order[i]].window == 1) {
+            compile_row(order[i], static_cast<Key>(rank) << kRankShift);
+        } else {
+            compile_window(order[i], static_cast<Key>(rank) << kRankShift);
         }
     }
 }
 
-void Timing::compile_rows() {
-    for (size_t i = 0; i < device_.rows.size(); ++i)
-        for (const auto &[run, code] : runs_[i]) compile_run(device_.rows[i], run, code);
-}
-
-void Timing::compile_run(const TimingRow &row, const std::vector<int> &run, uint32_t code) {
-    const Key add = stamp(row.latency) + code;
-    std::map<int, std::vector<int>> by_depth;
-    for (int command : run)
-        if (used_[command]) by_depth[device_.commands[command].scope].push_back(command);
-    for (auto &[depth, commands] : by_depth) {
+void Timing::compile_row(int number, Key rank) {
+    const TimingRow &row = device_.rows[number];
+    // Refreshes apart, since stalls tell them apart.
+    std::map<std::pair<int, bool>, std::vector<int>> sets;
+    for (int command : row.preceding) {
+        const Command &source = device_.commands[command];
+        if (row.sibling && source.scope < row.level) continue;  // a wildcard has no siblings
+        if (used_[command]) sets[{source.scope, source.refresh}].push_back(command);
+    }
+    for (auto &[what, commands] : sets) {
+        const auto [depth, refresh] = what;
         std::sort(commands.begin(), commands.end());
-        if (row.sibling && depth < row.level) continue;  // a wildcard has no siblings
+        const Key add = stamp(row.latency) + rank + (refresh ? kRefreshBit : 0);
         for (int follower : row.following) {
             if (!used_[follower]) continue;
-            const int place = std::min(row.level, depth);
-            const int level = row.sibling ? row.level : std::min(place, device_.commands[follower].scope);
-            if (row.window == 1) {
-                add_line(follower, tracker({commands, level, 1, 0, row.sibling, 0}), add);
-            } else {
-                for (int command : commands)
-                    add_line(follower, tracker({{command}, level, row.window, place, row.sibling, 0}), add);
-            }
+            const int seen = std::min({row.level, depth, device_.commands[follower].scope});
+            add_line(follower, tracker({commands, row.sibling ? row.level : seen, row.sibling, -1, 0}), add);
         }
+    }
+}
+
+// One tracker for all of the row's preceding commands: it keeps which of equal times came first.
+void Timing::compile_window(int number, Key rank) {
+    const TimingRow &row = device_.rows[number];
+    std::vector<int> commands;
+    for (int command : row.preceding)
+        if (used_[command]) commands.push_back(command);
+    if (commands.empty()) return;
+    for (int follower : row.following) {
+        if (!used_[follower]) continue;
+        const int level = std::min(row.level, device_.commands[follower].scope);
+        add_line(follower, tracker({commands, level, false, number, 0}), stamp(row.latency) + rank);
     }
 }
 
@@ -146,7 +140,7 @@ bool Timing::dominates(const Line &a, const Line &b) const {
     const Tracker &over = trackers_[a.tracker];
     const Tracker &under = trackers_[b.tracker];
     const int seen = under.sibling ? under.level - 1 : under.level;
-    return a.add > b.add && over.window == 1 && !over.sibling && under.window == 1 && over.level <= seen &&
+    return a.add > b.add && over.row < 0 && !over.sibling && under.row < 0 && over.level <= seen &&
            includes(over.preceding, under.preceding);
 }
 
@@ -194,7 +188,7 @@ void Timing::compile_operation(Operation &op, const Address &address) {
 void Timing::compile_stores(Operation &op, const Address &address) {
     op.stores.first = static_cast<uint32_t>(stores_.size());
     for (const Tracker &to : trackers_) {
-        if (to.window != 1 || !contains(to.preceding, op.command)) continue;
+        if (to.row >= 0 || !contains(to.preceding, op.command)) continue;
         if (to.sibling && address[to.level] < 0) continue;
         for (int node : tree_.matched(address, to.level)) {
             if (!to.sibling) {
@@ -207,25 +201,33 @@ void Timing::compile_stores(Operation &op, const Address &address) {
     op.stores.last = static_cast<uint32_t>(stores_.size());
 }
 
+// History is kept per command, and per node where pushes can differ: all nodes below see the same.
+int Timing::ring_level(int row, int command) const {
+    return std::min(device_.rows[row].level, device_.commands[command].scope);
+}
+
+// The nodes of a tracker that see the ring of a node.
+std::vector<int> Timing::window_nodes(const Tracker &to, int ring_level, int node) const {
+    if (to.level <= ring_level) return {tree_.ancestor(node, ring_level, to.level)};
+    return tree_.matched(tree_.address_of(node, ring_level), to.level);
+}
+
 void Timing::compile_pushes(Operation &op, const Address &address) {
-    // History is kept per command and per node at ring_level: all nodes below see the same pushes.
     std::map<int, int> longest;  // by ring level
-    for (const Tracker &to : trackers_)
-        if (to.window > 1 && contains(to.preceding, op.command))
-            longest[to.ring_level] = std::max(longest[to.ring_level], to.window);
+    for (const Tracker &to : trackers_) {
+        if (to.row < 0 || !contains(to.preceding, op.command)) continue;
+        int &window = longest[ring_level(to.row, op.command)];
+        window = std::max(window, device_.rows[to.row].window);
+    }
     op.pushes.first = static_cast<uint32_t>(pushes_.size());
-    for (const auto &[level, window] : longest) {
+    for (const auto &[level, longest_window] : longest) {
         for (int node : tree_.matched(address, level)) {
-            WindowPush push{ring(op.command, level, node, window), uint32_t(window_stores_.size()), 0};
+            WindowPush push{ring(op.command, level, node, longest_window), uint32_t(window_stores_.size()), 0};
             for (const Tracker &to : trackers_) {
-                if (to.window == 1 || to.ring_level != level || !contains(to.preceding, op.command)) continue;
-                if (!to.sibling) {
-                    const uint32_t slot = to.base + tree_.ancestor(node, level, to.level);
-                    window_stores_.push_back({slot, uint32_t(to.window)});
-                } else if (address[to.level] >= 0) {
-                    for (int other : tree_.siblings(node, level))
-                        window_stores_.push_back({to.base + other, uint32_t(to.window)});
-                }
+                if (to.row < 0 || !contains(to.preceding, op.command)) continue;
+                if (ring_level(to.row, op.command) != level) continue;
+                const uint32_t window = static_cast<uint32_t>(device_.rows[to.row].window);
+                for (int seen : window_nodes(to, level, node)) window_stores_.push_back({to.base + seen, window});
             }
             push.count = static_cast<uint32_t>(window_stores_.size()) - push.first;
             pushes_.push_back(push);
@@ -255,7 +257,7 @@ void Timing::push_windows(const Operation &op, Tick tick) {
             const uint32_t at = ring.head >= back ? ring.head - back : ring.head + ring.size - back;
             const Tick then = history_[ring.first + at];
             Key &slot = slots_[window_stores_[j].slot];
-            if (then != kForever) slot = std::max(slot, stamp(then));
+            if (then != kForever && then > ready_tick(slot)) slot = stamp(then) + (op.refresh ? kRefreshBit : 0);
         }
     }
 }
@@ -263,11 +265,11 @@ void Timing::push_windows(const Operation &op, Tick tick) {
 bool Timing::meet(int i, int h) const {
     const int a = operations_[i].target, b = operations_[h].target;
     if (a == b) return a >= 0;
-    return a >= 0 && b >= 0 && pyramulator::meet(addresses_[a], addresses_[b]);
+    return a >= 0 && b >= 0 && pyramulator::meet(targets_.address(a), targets_.address(b));
 }
 
 bool Timing::share_pseudo_channel(int i, int h) const {
-    const Address &a = addresses_[operations_[i].target], &b = addresses_[operations_[h].target];
+    const Address &a = targets_.address(operations_[i].target), &b = targets_.address(operations_[h].target);
     for (int l = 0; l <= device_.pseudo_level; ++l)
         if (a[l] >= 0 && b[l] >= 0 && a[l] != b[l]) return false;
     return true;

@@ -54,19 +54,14 @@ struct Operation {
     Span checks, stores, pushes, ranges;
 };
 
-// The meaning of a row code.
-struct CodeMeaning {
-    int row;
-    bool refresh;  // the preceding command is a refresh
-};
-
 class Timing {
 public:
-    Timing(const Device &device, const Tree &tree) : device_(device), tree_(tree) {}
+    Timing(const Device &device, const Tree &tree, Targets &targets)
+        : device_(device), tree_(tree), targets_(targets) {}
 
-    // Operations are added first (with opens and closes, recursively), then compile() is called once.
-    int operation(int command, int target);
-    void compile(const Targets &targets);
+    // Operations are added first (each with its prerequisites), then compile() is called once.
+    int operation(int command, Address address);
+    void compile();
 
     Key pull(const Operation &op) const {
         Key key = 0;
@@ -78,9 +73,14 @@ public:
     }
 
     void push(const Operation &op, Tick tick) {
-        const Key now = stamp(tick);
+        const Key now = event(op, tick);
         for (uint32_t i = op.stores.first; i < op.stores.last; ++i) slots_[stores_[i]] = now;
         if (op.pushes.first != op.pushes.last) push_windows(op, tick);
+    }
+
+    // What a tracker keeps of an issue.
+    static Key event(const Operation &op, Tick tick) {
+        return stamp(tick) + (op.slot == kColumnSlot ? kColumnBit : 0);
     }
 
     // What the issue of operation i adds to the ready key of operation h: row i, column h. The last
@@ -92,18 +92,18 @@ public:
     bool share_pseudo_channel(int i, int h) const;
 
     const std::vector<Operation> &operations() const { return operations_; }
-    const std::vector<CodeMeaning> &codes() const { return codes_; }
+    // Rank (from 1) -> timing row.
+    const std::vector<int> &rows_by_rank() const { return rows_by_rank_; }
     const std::vector<BankRange> &ranges() const { return ranges_; }
 
 private:
     struct Tracker {
         std::vector<int> preceding;
         int level;
-        int window;
-        int ring_level;  // windows only
         bool sibling;
+        int row;  // windows only, else -1
         uint32_t base;
-        auto key() const { return std::tie(preceding, level, window, ring_level, sibling); }
+        auto key() const { return std::tie(preceding, level, sibling, row); }
     };
     struct Line {  // one follower's use of a tracker
         int tracker;
@@ -113,9 +113,9 @@ private:
         uint32_t first, size, head;
     };
 
-    void number_codes();
-    void compile_rows();
-    void compile_run(const TimingRow &row, const std::vector<int> &run, uint32_t code);
+    void rank_rows();
+    void compile_row(int number, Key rank);
+    void compile_window(int number, Key rank);
     int tracker(const Tracker &wanted);
     void add_line(int follower, int tracker, Key add);
     void drop_dominated();
@@ -124,17 +124,19 @@ private:
     void compile_stores(Operation &op, const Address &address);
     void compile_pushes(Operation &op, const Address &address);
     void compile_effects();
+    int ring_level(int row, int command) const;
     uint32_t ring(int command, int level, int node, int window);
+    std::vector<int> window_nodes(const Tracker &to, int ring_level, int node) const;
     void push_windows(const Operation &op, Tick tick);
 
     const Device &device_;
     const Tree &tree_;
+    Targets &targets_;
     std::vector<Operation> operations_;
     std::map<std::pair<int, int>, int> numbers_;
     std::vector<bool> used_;  // commands that some operation has
 
-    std::vector<CodeMeaning> codes_;
-    std::vector<std::vector<std::pair<std::vector<int>, uint32_t>>> runs_;  // per row
+    std::vector<int> rows_by_rank_;
     std::vector<Tracker> trackers_;
     std::vector<std::vector<Line>> lines_;  // per following command
     std::map<std::tuple<int, int, int>, uint32_t> ring_numbers_;
@@ -152,7 +154,6 @@ private:
     size_t width_ = 0;
     std::vector<Key> effects_;
     std::vector<uint8_t> window_flags_;
-    std::vector<Address> addresses_;  // by target
 };
 
 }  // namespace pyramulator

@@ -42,6 +42,8 @@ class Geometry:
         self.children = children
         self.rows, self.columns = organisation.rows, organisation.columns
         self.nodes = tuple(int(np.prod(children[: scope + 1])) for scope in Scope)
+        if self.nodes[Scope.BANK] > np.iinfo(np.int16).max:
+            raise InputError(f"banks of a channel must be under 32768, not {self.nodes[-1]}")
         places = {name.lower().replace("_", ""): place for place, name in enumerate(levels)}
         self.places: list[int | None] = [None] * len(Scope)
         for name, scope in _NAMES.items():

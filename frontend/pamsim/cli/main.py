@@ -1,0 +1,183 @@
+"""The `pamsim` command: its sub-commands by name, and one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from pamsim.errors import (
+    EXIT_INPUT,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    InputErrors,
+    PamsimError,
+    did_you_mean,
+)
+
+# name -> (module, one line of help). Modules are imported when their command runs, so that help is
+# quick.
+COMMANDS = {
+    "run": ("run", "Compile, simulate, prove and summarise one decode step."),
+    "compile": ("compile", "Write the programs of a decode step: binaries, text, block table."),
+    "trace": ("trace", "Write the DRAM commands of a program, one a line."),
+    "simulate": ("simulate", "Run programs cycle by cycle, without proofs."),
+    "validate": ("validate", "Prove programs, layout and command timing."),
+    "check": ("check", "Recompute every sum of a result from its parts."),
+    "isa": ("isa", "Instruction sets: show, asm, disasm, check."),
+    "config": ("config", "Machine descriptions: list, show, check, schema."),
+    "models": ("models", "List the models that are known by name."),
+    "doctor": ("doctor", "Say what pamsim finds on this machine."),
+    "version": ("version", "Print the version."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named here and live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"pamsim.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"no such command {args[0]!r}" + (f", {hint}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 internal error, 2 usage, 3 some points failed, 4 a proof found a "
+    "violation, 5 bad configuration or input, 130 interrupted.",
+)
+def cli() -> None:
+    """Cycle-accurate processing-in-memory for LLM serving.
+
+    Compiles decode attention into programs for PIM devices, simulates them, and proves the result.
+    Start with: pamsim run --model llama-3-8b --system pam-hbm --context 8192
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script: runs the command line and returns its exit code; nothing is raised."""
+    _terminate_politely()
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has what it wanted. Python's own flush at exit must not complain.
+        _forget_stdout()
+        return EXIT_OK
+    except OSError as error:  # a full disk behind stdout
+        _say(f"output must be writable, not failing with {error.strerror or error}")
+        _forget_stdout()
+        return EXIT_INPUT
+    return code
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        result = cli.main(args=argv, prog_name="pamsim", standalone_mode=False)
+        return result if isinstance(result, int) else EXIT_OK
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _say(error.format_message())
+        return EXIT_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; nothing was left half written")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except InputErrors as errors:
+        for error in errors.errors:
+            _say(str(error))
+        return errors.exit_code
+    except PamsimError as error:
+        _say(str(error))
+        return error.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_INTERNAL
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Errors of the packages that know nothing of pamsim's, and true bugs."""
+    if type(error).__name__ == "IsaError":
+        _say(str(error))
+        return EXIT_INPUT
+    if type(error).__name__ == "Cancelled":
+        _say("interrupted; nothing was left half written")
+        return EXIT_INTERRUPTED
+    if os.environ.get("PAMSIM_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    if isinstance(error, MemoryError):
+        _say("out of memory: try a smaller batch or context")
+        return EXIT_INTERNAL
+    text = " ".join(str(error).split()) or "no message"
+    _say(f"internal error: {type(error).__name__}: {text}")
+    _say("this is a bug in pamsim: please report it with the command line, `pamsim doctor` and the")
+    _say("output of the same command with PAMSIM_DEBUG=1")
+    return EXIT_INTERNAL
+
+
+def _say(message: str) -> None:
+    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
+    try:
+        for line in printable.splitlines() or [""]:
+            print(f"pamsim: {line}", file=sys.stderr)
+    except OSError:
+        pass
+
+
+def _forget_stdout() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+    finally:
+        os.close(nowhere)
+
+
+def _terminate_politely() -> None:
+    """SIGTERM unwinds like an interrupt, so that nothing is left half written."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        pass  # not the main thread
+
+
+if __name__ == "__main__":
+    sys.exit(main())

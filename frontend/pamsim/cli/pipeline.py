@@ -1,0 +1,124 @@
+"""From options to a result: load, compile, simulate, prove. Heavy imports happen in here."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pamsim.cli.options import Inputs
+from pamsim.cli.output import Progress, note
+from pamsim.errors import InputError
+
+if TYPE_CHECKING:
+    from pamsim.compiler.compiled import CompiledStep
+    from pamsim.config.spec import SystemSpec
+    from pamsim.model.spec import ModelSpec
+    from pamsim.sim.run import ChannelRun
+    from pamsim.workload.step import DecodeStep
+
+
+@dataclass(frozen=True)
+class Job:
+    """A decode step ready to be compiled."""
+
+    inputs: Inputs
+    model: ModelSpec
+    system: SystemSpec
+    step: DecodeStep
+
+    @property
+    def tier(self) -> str:
+        """The tier that holds the KV cache: the only one, today."""
+        return self.system.tiers[0].name
+
+
+def load(inputs: Inputs, quiet: bool) -> Job:
+    """Reads model, system and workload. Raises InputError(s) with every fault of each."""
+    if inputs.engine != "embedded":
+        raise InputError(
+            "engine must be embedded, not ramulator2: this version has no bridge to Ramulator 2.1"
+        )
+    from pamsim.config import load_system
+    from pamsim.model import load_model
+    from pamsim.workload import context_warning, make_step
+
+    model = load_model(inputs.model)
+    system = load_system(inputs.system, inputs.overrides)
+    if len(system.tiers) != 1:
+        raise InputError(f"tiers must be one, not {len(system.tiers)}, in this version")
+    step = make_step(inputs.context, inputs.batch)
+    if (warning := context_warning(model, step)) and not quiet:
+        note(f"warning: {warning}")
+    return Job(inputs, model, system, step)
+
+
+def compile_job(job: Job, progress: Progress) -> CompiledStep:
+    """The programs of a step. Raises CapacityError when it does not fit."""
+    from pamsim.compiler import compile_step
+
+    progress.phase("compiling")
+    return compile_step(job.model, job.step, job.system, job.tier)
+
+
+def simulate_job(
+    compiled: CompiledStep, threads: int, progress: Progress, log: bool
+) -> tuple[ChannelRun, ...]:
+    """Every distinct program, run to its end."""
+    from pamsim.sim import simulate
+
+    programs = len(compiled.programs)
+    progress.phase(f"simulating {programs} distinct program{'s' * (programs != 1)}")
+    return simulate(compiled, threads=threads, log=log, progress=progress.advance)
+
+
+def prove(
+    job: Job,
+    compiled: CompiledStep,
+    runs: tuple[ChannelRun, ...],
+    mode: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The `validation` part of a result, by the proofs that `mode` asks for."""
+    from pamsim.report.validation import validation_entry
+
+    if mode == "off":
+        return validation_entry(None, None, None)
+    from pamsim.validate.functional import prove_function
+    from pamsim.validate.layout import prove_layout
+    from pamsim.validate.timing import check_log, combine
+
+    progress.phase("proving the layout")
+    layout = prove_layout(compiled, job.model, job.step)
+    progress.phase("proving the commands' timing")
+    verdicts = []
+    for number, run in enumerate(runs):
+        progress.advance(number, len(runs))
+        verdicts.append(
+            check_log(
+                compiled.device,
+                run.description.levels,
+                [c.name for c in run.description.commands],
+                run.result.log,
+                ticks=run.result.ticks,
+            )
+        )
+    timing = combine(verdicts)
+    progress.phase("proving that the programs compute attention")
+    functional = prove_function(
+        compiled, job.model, job.step, seed=job.inputs.seed, mode="full" if mode == "full" else "default"
+    )
+    gc.collect()
+    return validation_entry(functional, layout, timing, len(runs))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "pamsim": version("pamsim"),
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+    }

@@ -1,0 +1,132 @@
+"""The float64 reference of the functional proof, and how far the device may be from it.
+
+docs/functional-proof.md derives the bound. In short, for one query and max|V| = 1, with
+u = 2^-11 (FP16) and e = 2^-24 (FP32):
+
+    scores      D = |folding the scale| (measured in float64) + (columns + 4) e sum|q k|
+                    + half a unit in the last place of the largest score
+    exp         2u for P and the bank's weight, 2 e a merge: both change weights, as D does
+    subnormals  2 x 2 x 2^-25 x tokens / L, with L = sum exp(s - max s) >= 1
+    P.V         u at each FP16 hand-over: PU to bank group, bank group to logic die, result
+    FP32        2 (T + 3 merges + 8) e
+
+A change of every weight by at most a factor e^+-d moves a weighted mean by at most d x max|V|.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamsim.validate.functional_data import PairData
+from pim_isa import Arithmetic
+
+U16 = 2.0**-11  # unit roundoff of FP16
+U32 = 2.0**-24  # of FP32
+TINY16 = 2.0**-25  # half the spacing of FP16's subnormals
+SCORE_LIMIT = 16.0  # the bound against dense attention is stated up to here
+CHUNK = 16384  # tokens at a time
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Dense attention of one pair in float64, and what the bounds need.
+
+    output float64 [heads, head_dim]; scores float64 [heads, tokens] with the exact scale;
+    folded_scores: the same with the query as the device gets it; magnitudes: sum|q k| of it.
+    """
+
+    output: np.ndarray
+    scores: np.ndarray
+    folded_scores: np.ndarray
+    magnitudes: np.ndarray
+
+    @property
+    def score_max(self) -> float:
+        return float(np.abs(self.scores).max())
+
+
+def reference(data: PairData) -> Reference:
+    """Float64 softmax attention on the same tokens."""
+    heads, tokens = len(data.query), data.tokens
+    scores, folded, magnitudes = (np.empty((heads, tokens)) for _ in range(3))
+    query = data.query.astype(np.float64) * data.scale
+    device_query = data.folded.astype(np.float64)
+    for start in range(0, tokens, CHUNK):
+        part = slice(start, start + CHUNK)
+        key = data.key[part].astype(np.float64).T
+        scores[:, part] = query @ key
+        folded[:, part] = device_query @ key
+        magnitudes[:, part] = np.abs(device_query) @ np.abs(key)
+    return Reference(softmax_mean(scores, data.value), scores, folded, magnitudes)
+
+
+def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Softmax of float64 scores [heads, tokens] times value [tokens, dim]: float64 [heads, dim]."""
+    weight = np.exp(scores - scores.max(axis=1, keepdims=True))
+    total = np.zeros((len(scores), value.shape[1]))
+    for start in range(0, len(value), CHUNK):
+        part = slice(start, start + CHUNK)
+        total += weight[:, part] @ value[part].astype(np.float64)
+    return total / weight.sum(axis=1, keepdims=True)
+
+
+def half_ulp(magnitude: np.ndarray | float, arithmetic: Arithmetic) -> np.ndarray:
+    """Half the spacing of stored scores at a magnitude (float64)."""
+    bits, smallest = (11, TINY16) if arithmetic.score_dtype == "fp16" else (24, 2.0**-150)
+    _, exponent = np.frexp(np.abs(magnitude))  # |x| = f x 2^exponent, 0.5 <= f < 1
+    return np.maximum(np.ldexp(1.0, exponent - 1 - bits), smallest)
+
+
+def score_tolerance(ref: Reference, columns: int, arithmetic: Arithmetic) -> np.ndarray:
+    """How far each stored score may be from `folded_scores`, float64 [heads, tokens]."""
+    sums = (columns + 4) * U32 * 1.001 * ref.magnitudes
+    return sums + half_ulp(np.abs(ref.folded_scores) + sums, arithmetic)
+
+
+def value_bound(
+    scores: np.ndarray, value: np.ndarray, tile_tokens: int, merges: int, arithmetic: Arithmetic
+) -> np.ndarray:
+    """P.V bound, float64 [heads]: the device's output against the softmax of its stored scores."""
+    largest = float(np.abs(value).max())
+    tokens = len(value)
+    total = np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)
+    weights = 2 * merges * U32 + U16  # the bank's weight is always FP16
+    subnormal = 2 * TINY16 * tokens / total
+    if arithmetic.probability_dtype == "fp16":
+        weights += U16
+        subnormal *= 2
+    else:
+        weights += 2 * U32  # P, and its product with V
+    # Products of errors: below 1 % of the sum, as every term is below 2^-7.
+    return 1.01 * largest * (weights + subnormal) + rounding_bound(value, tile_tokens, merges)
+
+
+def rounding_bound(value: np.ndarray, tile_tokens: int, merges: int) -> float:
+    """The part of the P.V bound that is not a change of weights: how far from V's hull at most."""
+    hand_over = 3 * U16
+    fp32 = 2 * (tile_tokens + 3 * merges + 8) * U32
+    return 1.01 * (float(np.abs(value).max()) * (hand_over + fp32) + 3 * TINY16)
+
+
+def attention_bound(
+    ref: Reference, value: np.ndarray, columns: int, values: np.ndarray, arithmetic: Arithmetic
+) -> np.ndarray:
+    """Bound against dense attention, float64 [heads]: P.V bound `values` and the scores' part."""
+    folding = np.abs(ref.folded_scores - ref.scores).max(axis=1)
+    storing = score_tolerance(ref, columns, arithmetic).max(axis=1)
+    moved = folding + storing
+    return values + float(np.abs(value).max()) * moved * 1.001
+
+
+def within_hull(output: np.ndarray, value: np.ndarray, tolerance: float) -> bool:
+    """Every output element lies between the extremes of V in its dimension, up to `tolerance`."""
+    low, high = value.min(axis=0).astype(np.float64), value.max(axis=0).astype(np.float64)
+    return bool(((output >= low - tolerance) & (output <= high + tolerance)).all())
+
+
+def merge_count(slots_per_segment: list[int], tile_tokens: int, channels: int) -> int:
+    """Merges that an accumulator takes: one a segment and tile, and one a channel."""
+    return sum(math.ceil(slots / tile_tokens) for slots in slots_per_segment) + channels

@@ -1,0 +1,129 @@
+"""Queries, keys and values for the functional proof: random ones, and scores that are hard."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FP16_MAX = 65504.0
+QUERY_SCALE = 2.0  # random q is N(0, 2): scores reach about +-10, most of the range up to 16
+
+# Score of token i of n, as a fraction of the pattern's amplitude.
+PATTERNS = ("huge", "equal", "dominant", "lowest", "alternating", "ascending", "overflow")
+_AMPLITUDE = {
+    "huge": 30000.0,
+    "equal": 7.0,
+    "dominant": 40.0,
+    "lowest": -60000.0,
+    "alternating": 12.0,
+    "ascending": 15.0,
+    "overflow": 300000.0,  # beyond 65504: the stored scores saturate
+}
+SCORES = ("random", *PATTERNS)
+
+
+@dataclass(frozen=True)
+class PairData:
+    """One (request, KV head): what the step attends with and to.
+
+    query: float16 [heads of the group, head_dim], without the softmax scale. folded: float16, the
+    same shape, scale folded in, as the device gets it. key, value: float16 [tokens, head_dim]; the
+    last token is the new one. clipped: numbers of a bf16 draw that left the FP16 range.
+    """
+
+    query: np.ndarray
+    folded: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    clipped: int
+    scale: float
+
+    @property
+    def tokens(self) -> int:
+        return len(self.key)
+
+
+def draw(
+    *,
+    seed: int,
+    request: int,
+    kv_head: int,
+    heads: int,
+    head_dim: int,
+    tokens: int,
+    dtype: str,
+    scores: str = "random",
+) -> PairData:
+    """Deterministic in all its arguments; dtype "fp16" or "bf16" is that of the model.
+
+    scores: "random", or one of PATTERNS, which sets the scores of the tokens and leaves the values
+    random. Raises ValueError for another name.
+    """
+    if scores not in SCORES:
+        raise ValueError(f"scores must be one of {SCORES}, not {scores!r}")
+    rng = np.random.default_rng([seed, request, kv_head])
+    scale = 1.0 / math.sqrt(head_dim)
+    query = QUERY_SCALE * rng.standard_normal((heads, head_dim), dtype=np.float32)
+    key = rng.standard_normal((tokens, head_dim), dtype=np.float32)
+    value = rng.standard_normal((tokens, head_dim), dtype=np.float32)
+    if scores != "random":
+        query, key = _pattern(scores, rng, heads, head_dim, tokens)
+    clipped = 0
+    converted = []
+    for array in (query, key, value):
+        half, count = convert(array, dtype)
+        converted.append(half)
+        clipped += count
+    q, k, v = converted
+    return PairData(q, fold(q, scale), k, v, clipped, scale)
+
+
+def fold(query: np.ndarray, scale: float) -> np.ndarray:
+    """float16 query x softmax scale, rounded once to float16."""
+    return (query.astype(np.float64) * scale).astype(np.float16)
+
+
+def convert(values: np.ndarray, dtype: str) -> tuple[np.ndarray, int]:
+    """float32 drawn in the model's dtype, as float16, and how many were clipped to +-65504.
+
+    bf16 has the significand bits to be exact in FP16; below 2^-14 it rounds to FP16's subnormals.
+    """
+    if dtype == "bf16":
+        values = to_bf16(values)
+    out = np.abs(values) > FP16_MAX
+    count = int(np.count_nonzero(out))
+    if count:
+        values = np.clip(values, -FP16_MAX, FP16_MAX)
+    return values.astype(np.float16), count
+
+
+def to_bf16(values: np.ndarray) -> np.ndarray:
+    """float32 rounded to the nearest bfloat16 (ties to even), as float32."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def _pattern(
+    name: str, rng: np.random.Generator, heads: int, head_dim: int, tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """q and k with q.k x scale = the pattern: q is constant, k constant along the dimension."""
+    token = np.arange(tokens)
+    if name == "dominant":
+        shape = (token == rng.integers(tokens)).astype(np.float32)
+    elif name == "alternating":
+        shape = np.where(token % 2, -1.0, 1.0).astype(np.float32)
+    elif name in ("ascending", "huge"):
+        shape = ((token + 1) / tokens * 2 - 1).astype(np.float32)
+    elif name == "overflow":
+        shape = np.where(token % 3 == 0, 1.0, np.where(token % 3 == 1, -1.0, 0.01))
+    else:  # equal, lowest
+        shape = np.ones(tokens, dtype=np.float32)
+    size = 16.0 if name == "overflow" else 1.0  # of q's elements
+    query = np.full((heads, head_dim), size, dtype=np.float32)
+    key = np.repeat(
+        (_AMPLITUDE[name] * shape / (math.sqrt(head_dim) * size))[:, None], head_dim, axis=1
+    )
+    return query, key.astype(np.float32)

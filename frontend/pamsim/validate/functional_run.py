@@ -1,0 +1,265 @@
+"""Runs the assembled programs of one (request, KV head) on the functional machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
+from pamsim.layout.table import BLOCK_TOKENS, Segment
+from pamsim.validate.functional_data import PairData
+from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Program, Unit, decode
+from pim_isa.arithmetic import Saturations, exponential, to_fp16
+from pim_isa.semantics.hbm_pim import Partial, ScoreRecord
+
+LANES = 16
+
+
+@dataclass(frozen=True)
+class PairOutcome:
+    """What the device made of a pair.
+
+    output: float32 [heads, head_dim], FP16 numbers. scores: float32 [heads, tokens] as stored.
+    faults: what went wrong that numbers do not show, e.g. a token without a score.
+    """
+
+    output: np.ndarray
+    scores: np.ndarray
+    saturations: Saturations
+    faults: tuple[str, ...]
+
+
+def arithmetic_of(compiled: CompiledStep) -> Arithmetic:
+    """The device's number formats."""
+    pim = compiled.device.pim
+    return Arithmetic(pim.score_dtype, pim.probability_dtype, pim.saturate)
+
+
+class PairRunner:
+    """Runs pairs of a compiled step; decodes every binary once."""
+
+    def __init__(self, compiled: CompiledStep, head_dim: int, group_size: int) -> None:
+        self.compiled, self.head_dim, self.group_size = compiled, head_dim, group_size
+        self.width = compiled.table.vector_columns * LANES
+        self.part_width = compiled.tiling.part_columns * LANES
+        self.arithmetic = arithmetic_of(compiled)
+        self._program: dict[int, Program] = {}
+        self._binding: dict[int, tuple[ChannelProgram, ChannelBinding]] = {
+            binding.channel: (program, binding)
+            for program in compiled.programs
+            for binding in program.bindings
+        }
+        self._segments: dict[tuple[int, int], list[Segment]] = {}
+        for segment in compiled.table.segments:
+            self._segments.setdefault((segment.request, segment.kv_head), []).append(segment)
+
+    def segments(self, request: int, kv_head: int) -> list[Segment]:
+        """Where the pair lies."""
+        return self._segments.get((request, kv_head), [])
+
+    def program_of(self, channel: int) -> ChannelProgram | None:
+        """The program of a channel, None for an idle one."""
+        held = self._binding.get(channel)
+        return held[0] if held else None
+
+    def run(self, request: int, kv_head: int, data: PairData) -> PairOutcome:
+        """The pair on every channel that holds it, ascending, merged in FP32."""
+        heads = range(kv_head * self.group_size, (kv_head + 1) * self.group_size)
+        stored = np.full((len(heads), data.tokens), np.nan, dtype=np.float32)
+        seen = np.zeros((len(heads), data.tokens), dtype=np.int32)
+        saturations = Saturations()
+        faults: list[str] = []
+        final: dict[tuple[int, int], np.ndarray] = {}  # (head of the group, part) -> float32
+        partial: dict[tuple[int, int], _Sum] = {}
+        by_channel: dict[int, list[Segment]] = {}
+        for segment in self.segments(request, kv_head):
+            by_channel.setdefault(segment.channel, []).append(segment)
+        for channel, segments in sorted(by_channel.items()):
+            if channel not in self._binding:
+                faults.append(f"channel {channel} holds tokens and has no program")
+                continue
+            program, binding = self._binding[channel]
+            numbers = {
+                number: (q.query_head - heads.start, q.part, q.whole)
+                for number, q in enumerate(binding.queries)
+                if q.request == request and q.query_head in heads
+            }
+            try:
+                result = self._channel(program, binding, segments, numbers, data)
+            except IsaError as error:
+                faults.append(f"channel {channel}: {error}")
+                continue
+            for name in vars(saturations):
+                setattr(
+                    saturations,
+                    name,
+                    getattr(saturations, name) + getattr(result.saturations, name),
+                )
+            self._collect(result.scores, program, segments, numbers, stored, seen)
+            for number, (head, part, whole) in numbers.items():
+                if number not in result.results:
+                    faults.append(f"channel {channel} leaves no result of query head {head}")
+                elif whole:
+                    final[head, part] = result.results[number].astype(np.float32)
+                else:
+                    partial.setdefault((head, part), _Sum()).merge(result.results[number])
+        for key, total in partial.items():
+            if key in final:
+                faults.append(f"query head {key[0]} has a final and a partial result")
+            final[key] = total.result(saturations)
+        output = self._assemble(final, len(heads), faults)
+        for name, wrong in (("no score", seen == 0), ("two scores", seen > 1)):
+            if wrong.any():
+                head, token = np.argwhere(wrong)[0]
+                faults.append(f"token {token} has {name} with query head {heads.start + head}")
+        return PairOutcome(output, stored, saturations, tuple(faults))
+
+    def _channel(
+        self,
+        program: ChannelProgram,
+        binding: ChannelBinding,
+        segments: list[Segment],
+        numbers: dict[int, tuple[int, int, bool]],
+        data: PairData,
+    ) -> MachineResult:
+        decoded = self._program.get(id(program))
+        if decoded is None:
+            decoded = self._program[id(program)] = decode(program.binary)
+        machine = Machine(decoded, self.arithmetic)
+        table = self.compiled.table
+        first = segments[0]
+        for segment in segments:
+            local = np.arange(segment.tokens)
+            token = _tokens(segment)[local]
+            old = token != data.tokens - 1  # the new token comes through the append buffer
+            local, token = local[old], token[old]
+            slot = local // table.banks
+            row, column = slot // table.slots_per_row, slot % table.slots_per_row
+            memory = machine.memory(self._unit(segment.group))
+            for base, source in ((segment.k_row, data.key), (segment.v_row, data.value)):
+                memory.write(
+                    local % table.banks,
+                    base + row,
+                    column * table.vector_columns,
+                    _padded(source[token], self.width),
+                )
+        queries = {n: _padded(data.folded[head], self.width) for n, (head, _, _) in numbers.items()}
+        new = {False: data.key[-1], True: data.value[-1]}
+        appends = {
+            number: _padded(new[a.value], self.width)
+            for number, a in enumerate(binding.appends)
+            if a.request == first.request and a.kv_head == first.kv_head
+        }
+        return machine.run(queries, appends, wanted=numbers.keys(), record_scores=True)
+
+    def _unit(self, group: int) -> Unit:
+        o = self.compiled.device.organisation
+        rest, bank_group = divmod(group, o.bank_groups)
+        return Unit(rest // o.sids, rest % o.sids, bank_group)
+
+    def _collect(
+        self,
+        records: tuple[ScoreRecord, ...],
+        program: ChannelProgram,
+        segments: list[Segment],
+        numbers: dict[int, tuple[int, int, bool]],
+        stored: np.ndarray,
+        seen: np.ndarray,
+    ) -> None:
+        """Puts recorded scores at the tokens that lie at the row and column they came from."""
+        table = self.compiled.table
+        for record in records:
+            unit = self._program[id(program)].streams[record.stream].unit
+            for segment in segments:
+                if self._unit(segment.group) != unit:
+                    continue
+                self._place(record, segment, numbers, table.banks, stored, seen)
+
+    def _place(
+        self,
+        record: ScoreRecord,
+        segment: Segment,
+        numbers: dict[int, tuple[int, int, bool]],
+        banks: int,
+        stored: np.ndarray,
+        seen: np.ndarray,
+    ) -> None:
+        table = self.compiled.table
+        slots = -(-segment.tokens // banks)
+        rows = -(-slots // table.slots_per_row)
+        visits = np.flatnonzero(
+            (record.rows >= segment.k_row) & (record.rows < segment.k_row + rows)
+        )
+        if not len(visits):
+            return
+        slot = (
+            (record.rows[visits, None] - segment.k_row) * table.slots_per_row
+            + record.column // table.vector_columns
+            + np.arange(record.scores.shape[3])
+        )
+        tokens = _tokens(segment)
+        for bank in range(banks):
+            if not record.mask >> bank & 1:
+                continue
+            local = slot * banks + bank
+            valid = local < segment.tokens
+            token = tokens[local[valid]]
+            for j, number in enumerate(record.queries):
+                if number in numbers:
+                    head = numbers[number][0]
+                    stored[head, token] = record.scores[visits, bank, j][valid]
+                    np.add.at(seen[head], token, 1)
+
+    def _assemble(
+        self, final: dict[tuple[int, int], np.ndarray], heads: int, faults: list[str]
+    ) -> np.ndarray:
+        output = np.full((heads, self.width), np.nan, dtype=np.float32)
+        for (head, part), values in final.items():
+            start = part * self.part_width
+            output[head, start : start + len(values)] = values
+        if np.isnan(output).any() and not faults:
+            faults.append("a part of the output was not computed")
+        return output[:, : self.head_dim]
+
+
+class _Sum:
+    """Merges (O, m, l) of channels in FP32, in the order they come."""
+
+    def __init__(self) -> None:
+        self.output: np.ndarray | None = None
+        self.maximum, self.total = np.float32(-np.inf), np.float32(0)
+
+    def merge(self, part: Partial) -> None:
+        if part.maximum == -np.inf:
+            return
+        if self.output is None:
+            self.output, self.maximum, self.total = part.output, part.maximum, part.total
+            return
+        top = max(self.maximum, part.maximum)
+        both = np.array([self.maximum, part.maximum], dtype=np.float64)
+        old, new = exponential(both - np.float64(top), "fp32")
+        self.output = old * self.output + new * part.output
+        self.total = old * self.total + new * part.total
+        self.maximum = top
+
+    def result(self, saturations: Saturations) -> np.ndarray:
+        if self.output is None:
+            return np.zeros(0, dtype=np.float32)
+        rounded, count = to_fp16(self.output / self.total, saturate=True)
+        saturations.results += count
+        return rounded
+
+
+def _tokens(segment: Segment) -> np.ndarray:
+    """Token numbers of a segment's local tokens, int64 [tokens]."""
+    within = np.arange(BLOCK_TOKENS)
+    return (segment.blocks[:, None] * BLOCK_TOKENS + within).ravel()[: segment.tokens]
+
+
+def _padded(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Vectors with zeros up to `width` elements."""
+    missing = width - vectors.shape[-1]
+    if not missing:
+        return vectors
+    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, missing)])
