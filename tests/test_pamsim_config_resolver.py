@@ -59,8 +59,8 @@ def test_no_edge_is_given_twice_but_for_a_merge_and_its_bus() -> None:
 
 
 # hbm3-pam by hand, from docs/hbm-pim-commands.md: CK x 2 ticks, plus (cycles of the first - 1)
-# minus (cycles of the second - 1); ACT* 3 cycles, column commands 2, PRE* and REFab 1. One PU cycle is
-# 2600 / 666 = 3.904 ticks.
+# minus (cycles of the second - 1); ACT* 3 cycles, column commands 2, PRE* and REFab 1. One PU
+# cycle is 2600 / 666 = 3.904 ticks.
 BY_HAND = [
     ("BankGroup", "ACTbg", "MACbg_q1", 2 * 19 + 2 - 1),  # nRCDRD
     ("Bank", "ACTbg", "RD", 2 * 19 + 2 - 1),
@@ -261,7 +261,7 @@ def test_operands_out_of_range(variants: ProgramVariants, message: str) -> None:
 
 
 def test_unknown_unit() -> None:
-    with pytest.raises(PamsimError, match=r"unit must be a known one, not 'EXPO' \(did you mean 'EXP'\?\)"):
+    with pytest.raises(PamsimError, match=r"not 'EXPO' \(did you mean 'EXP'\?\)"):
         duration_ticks(load_device("hbm3-pam"), "EXPO", 16)
 
 

@@ -41,8 +41,10 @@ def test_quantities(text: str, dimension: str, expected: Fraction | int) -> None
 @pytest.mark.parametrize(
     ("text", "dimension", "message"),
     [
-        ("14 nss", "time", "unit must be one of time (ps, ns, us, ms, s), not 'nss' (did you mean 'ns'?)"),
-        ("64 KB", "size", "unit must be one of size (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB), not 'KB'"),
+        ("14 nss", "time",
+         "unit must be one of time (ps, ns, us, ms, s), not 'nss' (did you mean 'ns'?)"),
+        ("64 KB", "size",
+         "unit must be one of size (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB), not 'KB'"),
         ("14", "energy", None),  # the canonical unit
         ("ns", "time", "quantity must be a number with a unit of time, not 'ns'"),
         ("1e99 ns", "time", "number must be below 1e30, not 1e+99"),

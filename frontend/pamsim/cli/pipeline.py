@@ -89,7 +89,7 @@ def prove(
     from pamsim.validate.timing import check_log, combine
 
     progress.phase("proving the layout")
-    layout = prove_layout(compiled, job.model, job.step)
+    layout = prove_layout(compiled.table, job.model, job.step, job.system, tier=job.tier)
     progress.phase("proving the commands' timing")
     verdicts = []
     for number, run in enumerate(runs):
@@ -106,7 +106,11 @@ def prove(
     timing = combine(verdicts)
     progress.phase("proving that the programs compute attention")
     functional = prove_function(
-        compiled, job.model, job.step, seed=job.inputs.seed, mode="full" if mode == "full" else "default"
+        compiled,
+        job.model,
+        job.step,
+        seed=job.inputs.seed,
+        mode="full" if mode == "full" else "default",
     )
     gc.collect()
     return validation_entry(functional, layout, timing, len(runs))

@@ -1,4 +1,4 @@
-"""What the compiler hands on: the distinct channel programs of a step, and what their numbers mean."""
+"""What the compiler hands on: the distinct channel programs of a step and what they mean."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ChannelProgram:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the PU buffer is shared (architecture section 9: n x (2 x part + 2 x tokens) <= buffer)."""
+    """How the PU buffer is shared: n x (bytes of a part + T x bytes of a score) <= buffer."""
 
     queries: int  # n: queries held at a time
     tokens: int  # T: tokens a bank per tile

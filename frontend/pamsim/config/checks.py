@@ -107,6 +107,8 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
                 f"operand of {name} must be {{n}} or {{e}} at its end", place("commands", name)
             )
     for path, pattern in _patterns(model):
+        if pattern.startswith("$") and pattern[1:] in model.groups and path[0] != "groups":
+            continue  # its members are looked at by themselves
         if not expand_pattern(model, pattern):
             known = [*names, *(f"${g}" for g in model.groups)]
             yield _unknown("command", pattern, known, place(*path))

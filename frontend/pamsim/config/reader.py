@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLStreamError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -188,7 +188,7 @@ def _events(text: str, name: str) -> Iterator[Any]:
         raise InputError(
             f"file must be YAML 1.2: {error.problem or error.context}", place
         ) from None
-    except YAMLStreamError:
+    except YAMLError:  # the reader's: a character that YAML does not allow
         raise InputError("file must be text without control characters", Position(name)) from None
     except Exception as error:  # a parser that stumbles is the document's fault to its author
         raise InputError(f"file must be YAML 1.2: {type(error).__name__}", Position(name)) from None

@@ -80,7 +80,10 @@ def _in_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) ->
         return _whole(
             name, Fraction(value) if isinstance(value, int) else convert(value, "1", "number")
         )
-    picoseconds = convert(value, unit, "time")
+    try:
+        picoseconds = convert(value, unit, "time")
+    except PamsimError as error:
+        raise InputError(f"timing.{name}: {error.message}", hint=error.hint) from None
     return _whole(name, Fraction(math.ceil(picoseconds * ck_hz / 10**12)))
 
 

@@ -59,7 +59,7 @@ DIMENSIONS: dict[str, dict[str, Fraction]] = {
 }
 
 _QUANTITY = re.compile(
-    r"([-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,2})?)\s*(\S.*)?"
+    r"([-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,2})?)\s*([A-Za-z].*)?"
 )
 
 
@@ -91,9 +91,10 @@ def convert(value: int | float, unit: str, dimension: str) -> Fraction:
     """`value` `unit` in the canonical unit of `dimension`. Raises InputError for another unit."""
     units = DIMENSIONS[dimension]
     if unit not in units:
+        hint = did_you_mean(unit[:40], units)
         raise InputError(
             f"unit must be one of {dimension} ({', '.join(units)}), not {unit[:40]!r}",
-            hint=did_you_mean(unit[:40], units) if unit else "",
+            hint=hint if hint.startswith("did") else "",  # the message has them all
         )
     return exact(value) * units[unit]
 

@@ -120,8 +120,14 @@ class LayoutProof(_Part):
     kv_elements: Count | None
     duplicates: Count | None
     missing: Count | None
-    bytes_fetched: Count | None
+    bytes_fetched: Count | None = Field(description="whole columns of lockstep banks, one pass")
     bytes_needed: Count | None
+    row_hit_rate: Amount | None
+    tokens_per_group_max: Count | None
+    tokens_per_group_mean: Amount | None
+    tokens_per_bank_max: Count | None
+    tokens_per_bank_mean: Amount | None
+    rows_free: Count | None = Field(description="of the fullest bank, after the last layer")
     first: str | None
     coverage: str
     verdict: Verdict

@@ -61,27 +61,29 @@ def functional_entry(verdict: FunctionalVerdict | None) -> dict[str, Any]:
     }
 
 
+_LAYOUT_FIELDS = (
+    "kv_elements",
+    "duplicates",
+    "missing",
+    "bytes_fetched",
+    "bytes_needed",
+    "row_hit_rate",
+    "tokens_per_group_max",
+    "tokens_per_group_mean",
+    "tokens_per_bank_max",
+    "tokens_per_bank_mean",
+    "rows_free",
+)
+
+
 def layout_entry(verdict: LayoutVerdict | None) -> dict[str, Any]:
-    if verdict is None or verdict.verdict not in ("passed", "violated"):
-        return {
-            "kv_elements": None,
-            "duplicates": None,
-            "missing": None,
-            "bytes_fetched": None,
-            "bytes_needed": None,
-            "first": None,
-            "coverage": "nothing",
-            "verdict": NOT_CHECKED,
-        }
+    """One part; figures are null where nothing was checked."""
+    figures = {name: verdict and getattr(verdict, name) for name in _LAYOUT_FIELDS}
     return {
-        "kv_elements": verdict.kv_elements,
-        "duplicates": verdict.duplicates,
-        "missing": verdict.missing,
-        "bytes_fetched": verdict.bytes_fetched,
-        "bytes_needed": verdict.bytes_needed,
-        "first": getattr(verdict, "first", None) or None,
-        "coverage": verdict.coverage,
-        "verdict": verdict.verdict,
+        **figures,
+        "first": (verdict.first_fault or None) if verdict else None,
+        "coverage": verdict.coverage if verdict else "nothing",
+        "verdict": verdict.verdict if verdict else NOT_CHECKED,
     }
 
 

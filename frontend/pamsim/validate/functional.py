@@ -154,8 +154,8 @@ def select_pairs(
 
 @dataclass(frozen=True)
 class _PairResult:
-    error: float
-    bound: float
+    error: float | None  # None: the pair gave no number
+    bound: float | None
     reference: str
     max_abs_value: float
     score_max: float
@@ -166,7 +166,7 @@ class _PairResult:
     @property
     def share(self) -> float:
         """Error as a share of the bound; a pair with a fault comes first."""
-        if self.fault:
+        if self.fault or self.error is None or self.bound is None:
             return float("inf")
         return self.error / self.bound
 
@@ -183,7 +183,9 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
     )
     largest = float(np.abs(data.value).max())
     faults = list(outcome.faults)
-    error, bound, name = float("inf"), 0.0, "dense attention in float64"
+    error: float | None = None
+    bound: float | None = None
+    name = "dense attention in float64"
     if not faults and not np.isfinite(outcome.output).all():
         faults.append("output is not finite")
     if not faults:

@@ -1,0 +1,70 @@
+"""`pamsim doctor`: what pamsim finds on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from pamsim.cli.options import cores
+from pamsim.cli.output import print_json
+from pamsim.errors import EXIT_INTERNAL, EXIT_OK
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(as_json: bool) -> int:
+    """Say what pamsim finds on this machine: versions, native core, compiler, cores.
+
+    Exit code 1 when the native core does not load.
+    """
+    findings = dict(_findings())
+    if as_json:
+        print_json(findings)
+    else:
+        for name, value in findings.items():
+            click.echo(f"{name:<16}  {value}")
+    return EXIT_OK if findings["native_core"]["loaded"] else EXIT_INTERNAL
+
+
+class _Core(dict[str, Any]):
+    """The native core's state; as text for people."""
+
+    def __str__(self) -> str:
+        return f"build {self['build_id']}" if self["loaded"] else f"does not load: {self['error']}"
+
+
+class _Tool(dict[str, Any]):
+    def __str__(self) -> str:
+        return self["path"] or f"not found ({self['needed_for']})"
+
+
+def _findings() -> Iterator[tuple[str, Any]]:
+    import platform
+
+    from pamsim.cli.pipeline import versions
+
+    yield from versions().items()
+    yield "platform", platform.platform()
+    yield "cores", cores()
+    try:
+        from pyramulator import build_id
+
+        yield "native_core", _Core(loaded=True, build_id=build_id(), error=None)
+    except ImportError as error:
+        yield "native_core", _Core(loaded=False, build_id=None, error=str(error))
+    yield "c++_compiler", _Tool(path=shutil.which("g++"), needed_for="only to build the core")
+    root = os.environ.get("RAMULATOR2_ROOT")
+    here = root is not None and os.path.isdir(root)
+    yield (
+        "ramulator2",
+        _Tool(
+            path=root if here else None,
+            needed_for=f"RAMULATOR2_ROOT must be a directory, not {root!r}"
+            if root
+            else "RAMULATOR2_ROOT is not set; the embedded engine does not need it",
+        ),
+    )

@@ -1,0 +1,149 @@
+"""The program of one channel: appends, attention of every stream, results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pamsim.compiler.compiled import AppendBinding, ChannelBinding, QueryBinding, Tiling
+from pamsim.compiler.emit import FAMILY, append_token, attend, make, repeat
+from pamsim.config.spec import Organisation
+from pamsim.errors import InputError
+from pamsim.layout.table import BLOCK_TOKENS, Segment
+from pim_isa import Instruction, Program, Stream, Unit, load
+
+APPENDED, ATTENDED = 0, 1  # barriers
+
+Pair = tuple[int, int]  # request, KV head
+
+
+@dataclass(frozen=True)
+class Work:
+    """A channel's segments, and what of them decides the program."""
+
+    segments: tuple[Segment, ...]  # by group and row
+    pairs: tuple[Pair, ...]  # local order: by first segment
+    whole: tuple[bool, ...]  # of each pair: the channel holds all its tokens
+    streams: tuple[tuple[int, ...], ...]  # per busy group: its segments
+    pair_of: tuple[int, ...]  # of each segment
+    appends: tuple[int, ...]  # segments with the last token of their request
+
+    @property
+    def shape(self) -> object:
+        """Equal for channels that run the same program."""
+        places = tuple((s.group, s.tokens, s.k_row, s.v_row) for s in self.segments)
+        return places, self.whole, self.pair_of, self.appends
+
+
+def channel_work(segments: Sequence[Segment], contexts: Sequence[int]) -> Work:
+    """What a channel has to do. segments: of one channel, by group and row."""
+    pairs: dict[Pair, int] = {}
+    tokens: list[int] = []
+    pair_of, appends = [], []
+    groups: dict[int, list[int]] = {}
+    for number, segment in enumerate(segments):
+        pair = (segment.request, segment.kv_head)
+        local = pairs.setdefault(pair, len(pairs))
+        if local == len(tokens):
+            tokens.append(0)
+        tokens[local] += segment.tokens
+        pair_of.append(local)
+        groups.setdefault(segment.group, []).append(number)
+        if int(segment.blocks[-1]) == (contexts[segment.request] - 1) // BLOCK_TOKENS:
+            appends.append(number)
+    return Work(
+        segments=tuple(segments),
+        pairs=tuple(pairs),
+        whole=tuple(n == contexts[pair[0]] for n, pair in zip(tokens, pairs, strict=True)),
+        streams=tuple(tuple(numbers) for numbers in groups.values()),
+        pair_of=tuple(pair_of),
+        appends=tuple(appends),
+    )
+
+
+def bind(work: Work, channel: int, group_size: int, parts: int) -> ChannelBinding:
+    """What the program's local numbers mean on a channel."""
+    queries = tuple(
+        QueryBinding(request, head * group_size + member, part, whole)
+        for (request, head), whole in zip(work.pairs, work.whole, strict=True)
+        for member in range(group_size)
+        for part in range(parts)
+    )
+    appends = tuple(
+        AppendBinding(work.segments[s].request, work.segments[s].kv_head, value)
+        for s in work.appends
+        for value in (False, True)
+    )
+    return ChannelBinding(channel, queries, appends, work.segments, work.streams)
+
+
+def channel_program(
+    work: Work, tiling: Tiling, organisation: Organisation, group_size: int
+) -> Program:
+    """The channel's program. Raises InputError when it has more queries than can be named."""
+    per_pair = group_size * tiling.parts
+    _check_numbers(len(work.pairs) * per_pair, len(work.appends))
+    source = {segment: 2 * i for i, segment in enumerate(work.appends)}
+    units = [_unit(work.segments[stream[0]].group, organisation) for stream in work.streams]
+    results = _results(work, units, per_pair, normalise=tiling.parts == 1)
+    streams = []
+    for unit, stream, read in zip(units, work.streams, results, strict=True):
+        code: list[Instruction] = []
+        for s in stream:
+            if s in source:
+                code += append_token(work.segments[s], tiling, source[s])
+        if source:
+            code.append(make("BAR", id=APPENDED))
+        for s in stream:
+            code += attend(work.segments[s], tiling, group_size, work.pair_of[s] * per_pair)
+        code.append(make("BAR", id=ATTENDED))
+        streams.append(Stream(unit, (*code, *read)))
+    return Program(FAMILY, tuple(streams))
+
+
+def _unit(group: int, organisation: Organisation) -> Unit:
+    node, bank_group = divmod(group, organisation.bank_groups)
+    pseudo_channel, sid = divmod(node, organisation.sids)
+    return Unit(pseudo_channel, sid, bank_group)
+
+
+def _check_numbers(queries: int, appends: int) -> None:
+    table = load(FAMILY)
+    for what, need, field in (
+        ("query heads x parts", queries, table.spec("RDR").field("query")),
+        ("appended vectors", 2 * appends, table.spec("APP").field("source")),
+    ):
+        if need > field.maximum + 1:
+            raise InputError(
+                f"{what} of one channel must be at most {field.maximum + 1}, which is what an "
+                f"instruction can name, not {need}",
+                None,
+                "a smaller batch or more devices",
+            )
+
+
+def _results(
+    work: Work, units: Sequence[Unit], per_pair: int, normalise: bool
+) -> list[list[Instruction]]:
+    """Reads of the results per stream: the first stream of each pseudo-channel reads a half.
+
+    A pair that lies wholly on this channel is divided by l here, unless its head dimension is in
+    parts: each part has its own accumulator, and the halves are put together outside.
+    """
+    reads: list[list[Instruction]] = [[] for _ in units]
+    readers = [
+        next(i for i, unit in enumerate(units) if unit.pseudo_channel == pseudo_channel)
+        for pseudo_channel in sorted({unit.pseudo_channel for unit in units})
+    ]
+    flags = [whole and normalise for whole in work.whole]
+    start = 0
+    for turn, reader in enumerate(readers):
+        stop = len(flags) * (turn + 1) // len(readers)
+        while start < stop:
+            end = start
+            while end < stop and flags[end] == flags[start]:
+                end += 1
+            read = [make("RDR", query=start * per_pair, normalise=flags[start])]
+            reads[reader] += repeat((end - start) * per_pair, read, query_step=1)
+            start = end
+    return reads
