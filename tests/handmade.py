@@ -67,7 +67,8 @@ def place(
                     continue
                 end = min(context, (int(mine[-1]) + 1) * BLOCK_TOKENS)
                 tokens = (len(mine) - 1) * BLOCK_TOKENS + end - int(mine[-1]) * BLOCK_TOKENS
-                rows = -(-(-(-tokens // BANKS)) // per_row)
+                slots = -(-tokens // BANKS)
+                rows = -(-slots // per_row)
                 row = int(next_row[channel, group])
                 segments.append(
                     Segment(request, kv_head, channel, group, tokens, row, row + rows, mine)

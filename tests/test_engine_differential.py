@@ -10,17 +10,18 @@ import os
 import random
 
 import numpy as np
-import pyramulator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyramulator.description import Description
-from pyramulator.errors import Deadlock
-from pyramulator.stream import CommandStream
 from reference import engine as reference
 from reference import generate, hbm3
 from reference.compare import as_python, disagreement, minimise, outcome
 from reference.generate import Case
+
+import pyramulator
+from pyramulator.description import Description
+from pyramulator.errors import Deadlock
+from pyramulator.stream import CommandStream
 
 CASES = int(os.environ.get("PAMSIM_DIFFERENTIAL_CASES", "300"))
 FIRST = int(os.environ.get("PAMSIM_DIFFERENTIAL_SEED", "0"))
@@ -38,9 +39,7 @@ def run_engine(description: Description, stream: CommandStream) -> pyramulator.C
 
 def difference(case: Case) -> str | None:
     """The first difference: the reference's value, the engine's value."""
-    return disagreement(
-        outcome(run_reference, case), outcome(run_engine, case), case.description
-    )
+    return disagreement(outcome(run_reference, case), outcome(run_engine, case), case.description)
 
 
 def must_agree(case: Case, name: str) -> None:
@@ -61,8 +60,12 @@ def test_random_cases_agree(block: int) -> None:
         must_agree(generate.case(random.Random(seed)), f"seed {seed}")
 
 
-@settings(max_examples=max(20, CASES // 10), deadline=None, derandomize=True,
-          suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=max(20, CASES // 10),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.randoms(use_true_random=False))
 def test_drawn_cases_agree(rng: random.Random) -> None:
     assert difference(generate.case(rng)) is None

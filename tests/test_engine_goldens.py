@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyramulator
 import pytest
+from reference import engine as reference
+
+import pyramulator
 from pyramulator.description import (
     Bus,
     Command,
@@ -28,7 +30,6 @@ from pyramulator.description import (
 )
 from pyramulator.result import ChannelResult
 from pyramulator.stream import RECORD, CommandStream
-from reference import engine as reference
 
 FOLDER = os.environ.get("PAMSIM_GOLDEN")
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="PAMSIM_GOLDEN names no folder")

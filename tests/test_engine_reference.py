@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pyramulator
 import pytest
+from reference import engine as reference
+
+import pyramulator
 from pyramulator.description import (
     Bus,
     Command,
@@ -23,7 +25,6 @@ from pyramulator.description import (
 from pyramulator.errors import Deadlock
 from pyramulator.result import STALL_CLASSES, ChannelResult
 from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
-from reference import engine as reference
 
 Engine = Callable[[Description, CommandStream], ChannelResult]
 
@@ -44,9 +45,7 @@ PREab = Command("PREab", "PseudoChannel", Slot.ROW, 1, RowUse.CLOSE, falling_edg
 RD = Command("RD", "Column", Slot.COLUMN, 1, RowUse.ACCESS, opens="ACT", closes="PRE")
 RDA = replace(RD, name="RDA", auto_precharge=True)
 EXP = Command("EXP", "Bank", Slot.COLUMN, 1, RowUse.NONE)
-REF = Command(
-    "REF", "PseudoChannel", Slot.ROW, 1, RowUse.ALL_CLOSED, closes="PREab", refresh=True
-)
+REF = Command("REF", "PseudoChannel", Slot.ROW, 1, RowUse.ALL_CLOSED, closes="PREab", refresh=True)
 COMMANDS = (ACT, PRE, PREab, RD, RDA, EXP, REF)
 
 
@@ -66,7 +65,11 @@ def device(*rows: TimingRow, bus: Bus = Bus.SINGLE, **more: object) -> Descripti
 
 def row(level: str, preceding: str, following: str, latency: int, **more: object) -> TimingRow:
     return TimingRow(
-        level, tuple(preceding.split()), tuple(following.split()), latency, **more  # type: ignore[arg-type]
+        level,
+        tuple(preceding.split()),
+        tuple(following.split()),
+        latency,
+        **more,  # type: ignore[arg-type]
     )
 
 

@@ -142,8 +142,25 @@ BAD_DEVICES = {
         "pim.buffer_per_query must be one of false, true, not 'on' [FILE:4:21]",
     ),
     "command that is none": (
-        DEVICE + "groups: {score: [MACX]}\n",
-        "command must be a known one, not 'MACX' [FILE:3:18] (did you mean 'ACT'?)",
+        DEVICE + "groups: {score: [ACTbh]}\n",
+        "command must be a known one, not 'ACTbh' [FILE:3:18] (did you mean 'ACTbg'?)",
+    ),
+    "group of groups": (
+        DEVICE + "groups: {score: [$pu]}\n",
+        "group must hold commands, not groups [FILE:3:18]",
+    ),
+    "refresh that is none": (
+        DEVICE + "refresh: {command: PREab}\n",
+        "refresh.command must be marked refresh [FILE:3:20]",
+    ),
+    "bus and ticks": (
+        DEVICE + "bus: SINGLE\n",
+        "ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not 2 "
+        "[ramulator_configs/device/base/hbm-pim-family.yaml:9:15]",
+    ),
+    "tree beyond reason": (
+        DEVICE + f"organisation:\n  sids: {{value: 1000, {TRIAL}}}\n",
+        "organisation.sids must be from 1 to 256, not 1000 [FILE:4:9]",
     ),
     "closes wider than the command": (
         DEVICE + "commands:\n  RD: {closes: PREab}\n",

@@ -13,6 +13,7 @@ from pamsim.config.reader import parse
 from pamsim.errors import PamsimError
 
 SCALARS = st.one_of(
+    st.integers(0, 200),
     st.integers(-(10**12), 10**12),
     st.floats(allow_nan=True),
     st.booleans(),

@@ -391,9 +391,23 @@ def test_streams_merge_by_stream_number_and_results_need_a_barrier() -> None:
 
 def test_barrier_that_never_opens_is_an_error() -> None:
     text = ".family hbm_pim\n.stream pc=0 sid=0 bg=0\nBAR id=1\nBAR id=1\n"
-    machine = Machine(assemble(text + ".stream pc=0 sid=0 bg=1\nBAR id=1"))
     with pytest.raises(IsaError, match="barrier 1 must be reached"):
+        Machine(assemble(text + ".stream pc=0 sid=0 bg=1\nBAR id=1"))
+
+
+def test_a_stream_can_run_without_the_others_it_meets() -> None:
+    text = ".family hbm_pim\n.stream pc=0 sid=0 bg=0\nBAR id=1\nACT row=1\n"
+    machine = Machine(
+        assemble(text + ".stream pc=0 sid=0 bg=1\nBAR id=1\nCFG queries=1 part=1 vector=1\nREDG")
+    )
+    with pytest.raises(IsaError, match="must come after MAX"):
         machine.run({})
+    assert machine.run({}, streams=[0]).results == {}
+
+
+def test_program_with_a_fault_is_refused() -> None:
+    with pytest.raises(IsaError, match="APP must keep column"):
+        Machine(program("APP bank=0 row=0 column=31 columns=2 source=0"))
 
 
 def test_empty_program_runs() -> None:

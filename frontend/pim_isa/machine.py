@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pim_isa.arithmetic import Arithmetic, Saturations
-from pim_isa.check import match_loops
+from pim_isa.check import check, match_loops
 from pim_isa.errors import IsaError
 from pim_isa.memory import GroupMemory
 from pim_isa.program import Instruction, Program, Unit
@@ -61,27 +61,41 @@ class _Loop:
 class Machine:
     """A channel that runs one program. Memory outlives a run; everything else begins anew."""
 
-    def __init__(self, program: Program, arithmetic: Arithmetic | None = None) -> None:
-        """Raises IsaError if the family has no semantics, or loops do not pair up."""
+    def __init__(
+        self, program: Program, arithmetic: Arithmetic | None = None, *, rows: int | None = None
+    ) -> None:
+        """rows: of a bank, as many as the encoding can name if not given.
+
+        Raises IsaError for the first fault that `check` finds, or a family without semantics.
+        """
+        faults = check(program, rows=rows)
+        if faults:
+            raise faults[0]
         self.program = program
+        self.rows = rows
         self.arithmetic = arithmetic or Arithmetic()
         self.table = load(program.family)
         self._semantics = _semantics(program.family)
         self._memory: dict[Unit, GroupMemory] = {}
         self._code: dict[int, tuple[_Step | _Loop, ...]] = {}
+        self._stepped: dict[str, tuple[tuple[int, str], ...]] = {}
 
     def memory(self, unit: Unit) -> GroupMemory:
         """The rows of a bank group: write tokens here before a run, read them back after it."""
         held = self._memory.get(unit)
         if held is None:
             constants = self.table.constants
-            rows = 1 + max(
+            rows = self.rows or 1 + max(
                 f.maximum for s in self.table.instructions for f in s.fields if f.name == "row"
             )
             held = self._memory[unit] = GroupMemory(
                 constants["banks"], constants["row_columns"], constants["lanes"], rows
             )
         return held
+
+    def clear(self) -> None:
+        """Forgets all memory."""
+        self._memory.clear()
 
     def run(
         self,
@@ -183,10 +197,7 @@ class Machine:
 
     def _compile(self, number: int) -> tuple[_Step | _Loop, ...]:
         instructions = self.program.streams[number].instructions
-        try:
-            pairs = match_loops(self.table, instructions)
-        except IsaError as error:
-            raise IsaError(error.message, stream=number, index=error.index) from None
+        pairs = match_loops(self.table, instructions)
         return self._body(instructions, pairs, 0, len(instructions))
 
     def _body(
@@ -211,13 +222,19 @@ class Machine:
         return tuple(nodes)
 
     def _step(self, index: int, instruction: Instruction) -> _Step:
-        names = self.table.spec(instruction.mnemonic).names
+        mnemonic = instruction.mnemonic
+        names = self.table.spec(mnemonic).names
+        if mnemonic not in self._stepped:
+            self._stepped[mnemonic] = tuple(
+                (k, name) for k, name in enumerate(names) if name in self.table.loop.steps
+            )
+        given = dict(instruction.operands)
         return _Step(
             index,
-            instruction.mnemonic,
-            self._semantics.OPERATIONS.get(instruction.mnemonic),
-            tuple(instruction[name] for name in names),
-            tuple((k, name) for k, name in enumerate(names) if name in self.table.loop.steps),
+            mnemonic,
+            self._semantics.OPERATIONS.get(mnemonic),
+            tuple([given[name] for name in names]),
+            self._stepped[mnemonic],
         )
 
 

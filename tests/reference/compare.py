@@ -110,7 +110,8 @@ def simplifications(case: Case) -> Iterator[Case]:
             if len(getattr(row, side)) > 1
             for i in range(len(getattr(row, side)))
         ]
-        changes += [{"latency": i} for i in (1, row.latency // 2, row.latency - 1) if 0 < i < row.latency]
+        lower = (1, row.latency // 2, row.latency - 1)
+        changes += [{"latency": ticks} for ticks in lower if 0 < ticks < row.latency]
         if row.window > 1:
             changes.append({"window": row.window - 1})
         for change in changes:
@@ -146,9 +147,7 @@ def simpler_commands(case: Case) -> Iterator[Case]:
                 later = (moved["command"] < LOOP) & (moved["command"] > n)
                 moved["command"][later] -= 1
                 streams.append(moved)
-            yield Case(
-                replace(description, commands=kept), replace(stream, streams=tuple(streams))
-            )
+            yield Case(replace(description, commands=kept), replace(stream, streams=tuple(streams)))
             continue
         for change in ({"completion": 0}, {"cycles": 1}, {"falling_edge": False}):
             new: Command = replace(command, **change)  # type: ignore[arg-type]
@@ -215,7 +214,8 @@ def as_python(case: Case) -> str:
         lines.append(f"        Command({', '.join([first, *more])}),")
     lines += ["    ),", "    rows=("]
     for r in d.rows:
-        more = [f"{n}={getattr(r, n)!r}" for n in ("window", "sibling") if getattr(r, n) not in (1, False)]
+        more = [f"window={r.window}"] if r.window > 1 else []
+        more += ["sibling=True"] if r.sibling else []
         first = f"{r.level!r}, {r.preceding!r}, {r.following!r}, {r.latency}"
         lines.append(f"        TimingRow({', '.join([first, *more])}),")
     lines += ["    ),", f"    refresh={d.refresh!r},", ")", "stream = CommandStream("]

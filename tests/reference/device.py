@@ -18,6 +18,7 @@ class Bound:
 
     tick: int
     cause: int
+    push: int  # number of the issue, in the order of issue
 
 
 @dataclass(eq=False)
@@ -50,13 +51,12 @@ class Device:
     def __init__(self, description: Description) -> None:
         self.description = description
         self.depth = description.target_levels
+        self.n_pushes = 0
         self.levels: list[list[Node]] = [[Node(0, 0, None)]]
         for level in range(1, self.depth):
             nodes = []
             for parent in self.levels[level - 1]:
-                parent.children = [
-                    Node(level, i, parent) for i in range(description.sizes[level])
-                ]
+                parent.children = [Node(level, i, parent) for i in range(description.sizes[level])]
                 nodes += parent.children
             self.levels.append(nodes)
         self.banks = self.levels[-1]
@@ -91,6 +91,7 @@ class Device:
 
     def push(self, command: int, address: Address, tick: int) -> None:
         """Rule 2: push an issue on the histories of the matched nodes and raise the bounds."""
+        self.n_pushes += 1
         for level in range(self.depth):
             for node in self.matched(level, address):
                 history = node.history.setdefault(command, [])
@@ -99,7 +100,7 @@ class Device:
                     row, preceding, following = self.rows[number]
                     if command not in preceding or len(history) < row.window:
                         continue
-                    bound = Bound(history[row.window - 1] + row.latency, command)
+                    bound = Bound(history[row.window - 1] + row.latency, command, self.n_pushes)
                     for constrained in self._constrained(row, node, address[level]):
                         for later in following:
                             raise_bound(constrained, later, number, bound)
@@ -122,17 +123,19 @@ class Device:
         )
 
     def binding(self, command: int, address: Address) -> Binding:
-        """Rule 17: the row with the greatest ready tick; ties: outermost level, then row order."""
-        best = Binding(0, -1, -1)
-        for level in range(self.depth):
-            here = Binding(0, -1, -1)
-            for node in self.matched(level, address):
-                for row, bound in node.bounds.get(command, {}).items():
-                    if bound.tick > here.tick or (bound.tick == here.tick and row < here.row):
-                        here = Binding(bound.tick, row, bound.cause)
-            if here.tick > best.tick:
-                best = here
-        return best
+        """Rule 17: the row with the greatest ready tick; ties: outermost level, then row order,
+        then the earlier push."""
+        found = [
+            (-bound.tick, level, row, bound.push, bound.cause)
+            for level in range(self.depth)
+            if self.rows_at[level]
+            for node in self.matched(level, address)
+            for row, bound in node.bounds.get(command, {}).items()
+        ]
+        if not found:
+            return Binding(0, -1, -1)
+        negative_tick, _, row, _, cause = min(found)
+        return Binding(-negative_tick, row, cause)
 
     def state_change(self, command: int, address: Address, row: int) -> None:
         """Rule 6: what a command does to the banks in its scope, at its issue."""

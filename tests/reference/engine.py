@@ -44,7 +44,6 @@ class Issue:
     address: Address
     row: int
     column: int
-    request: Request
 
 
 def run(
@@ -52,6 +51,11 @@ def run(
 ) -> ChannelResult:
     """Run one channel to its end. Raises Deadlock (rule 18), TooLong beyond `max_ticks`."""
     return Reference(description, stream).run(max_ticks)
+
+
+# 18 gives up after 1000 refreshes without a stream's command; the reference has seen all there is
+# to see when each node's refresh has come round a few times
+PATIENCE_INTERVALS = 20
 
 
 class Reference:
@@ -68,15 +72,22 @@ class Reference:
         self.last_row_command: Issue | None = None  # for the pairing rule (rule 12)
         self.stalls = StallBook(len(self.streams), len(description.rows))
         self.residency = ResidencyBook(self.device)
+        self.last_stream_issue = 0
+        self.patience = self._patience()
+
+    def _patience(self) -> int:
+        """18: ticks without a stream's command after which there will never be one."""
+        times = [row.latency for row in self.description.rows]
+        times += [command.completion for command in self.description.commands]
+        longest = max(times, default=0) + 4  # the last push, the last completion, both edges
+        refresh = self.description.refresh
+        return longest + (PATIENCE_INTERVALS * refresh.interval if refresh else 0)
 
     def run(self, max_ticks: int) -> ChannelResult:
         tick = 0
         while True:
             self.barriers.pass_all(tick)
-            stuck = self.barriers.deadlocked()
-            if stuck is not None:
-                item = stuck.items[stuck.position]
-                raise Deadlock(f"stream {stuck.number} waits forever at {item} (rules 8 and 18)")
+            self.check_deadlock(tick)
             if all(s.ended for s in self.streams) and tick >= self.end:  # 16
                 return self.result(tick)
             tick += 1
@@ -84,13 +95,23 @@ class Reference:
                 raise TooLong(f"no end within {max_ticks} ticks")
             self.one_tick(tick)
 
+    def check_deadlock(self, tick: int) -> None:
+        """18: no barrier can open, or no head will ever be ready."""
+        stuck = self.barriers.deadlocked()
+        waiting = [s for s in self.streams if not s.ended]
+        if stuck is None and waiting and tick > self.last_stream_issue + self.patience:
+            stuck = waiting[0]
+        if stuck is not None:
+            item = stuck.items[stuck.position]
+            raise Deadlock(f"stream {stuck.number} waits forever at {item} (rules 8 and 18)")
+
     def one_tick(self, tick: int) -> None:
         self.enter_refreshes(tick)
         self.enter_fifo_streams(tick)
         before = [self.classify(s, tick) for s in self.streams]
         issues: dict[Slot, Issue] = {}
         for slot in self.slots(tick):
-            issue = self.give(slot, tick, list(issues.values()))
+            issue = self.give(slot, tick, {i.source for i in issues.values()})
             if issue is not None:
                 issues[slot] = issue
         self.stalls.record(before, issues, self.description.bus == Bus.SINGLE)
@@ -128,8 +149,8 @@ class Reference:
 
     # What a request needs, and what is in its way
 
-    def need(self, request: Request) -> Need:
-        """6: the final command, or what has to be issued before it."""
+    def need(self, request: Request) -> Need | None:
+        """6: the final command, or what has to be issued before it; None where that has no name."""
         final = self.device.command(request.command)
         scope = self.device.address(request.command, request.target)
         rows = {bank.open_row for bank in self.device.matched_banks(scope)}
@@ -144,7 +165,8 @@ class Reference:
             return Need(request.command, scope, final=True)
         opens = final.row_use == RowUse.ACCESS and closed
         name = final.opens if opens else final.closes
-        assert name is not None
+        if name is None:
+            return None
         command = self.description.command_index(name)
         return Need(command, self.device.address(command, scope), final=False, opens=opens)
 
@@ -165,9 +187,7 @@ class Reference:
             id(bank) in banks
             for other in self.fifo
             if other.source == REFRESH
-            for bank in self.device.matched_banks(
-                self.device.address(other.command, other.target)
-            )
+            for bank in self.device.matched_banks(self.device.address(other.command, other.target))
         )
 
     # Who issues
@@ -201,9 +221,14 @@ class Reference:
             return False
         return my_banks != other_banks
 
-    def candidates(self, tick: int) -> Iterator[Request]:
+    def candidates(self, tick: int, issued_for: set[int]) -> Iterator[Request]:
         """11: the order in which a slot looks at the requests."""
-        visible = [s for s in self.streams if s.head(tick) is not None]
+        # 7: nothing issues twice in a tick for an ordinary stream; the FIFO may use both slots
+        visible = [
+            s
+            for s in self.streams
+            if s.head(tick) is not None and (s.window > 0 or s.number not in issued_for)
+        ]
         holding = [s for s in visible if s.opened is not None]
         for s in sorted(holding, key=lambda s: (s.opened, s.number)):  # (b)
             yield s.items[s.position]
@@ -214,16 +239,13 @@ class Reference:
             if not self.meets_refresh(s.items[s.position]):
                 yield s.items[s.position]
 
-    def give(self, slot: Slot, tick: int, issues: list[Issue]) -> Issue | None:
+    def give(self, slot: Slot, tick: int, issued_for: set[int]) -> Issue | None:
         """11: the slot takes the first ready candidate."""
-        for request in self.candidates(tick):
-            # 7: one command a tick for a request. The next of an ordinary stream is not visible
-            # before the next tick; the next of a fifo stream may take the tick's other slot.
-            if any(issue.request is request for issue in issues):
-                continue
+        for request in self.candidates(tick, issued_for):
             need = self.need(request)
             if (
-                self.on_slot(need.command, slot)
+                need is not None
+                and self.on_slot(need.command, slot)
                 and self.edge_allows(need, tick)
                 and not self.held_by_another(need, request.source)
                 and self.device.ready(need.command, need.address, tick)
@@ -240,7 +262,6 @@ class Reference:
             need.address,
             request.row,
             request.column,
-            request,
         )
         self.log.append(issue)
         self.device.push(need.command, need.address, tick)
@@ -248,6 +269,8 @@ class Reference:
         if what.slot == Slot.ROW:
             self.last_row_command = issue
         self.residency.issued(need.command, need.address, tick)
+        if request.source != REFRESH:
+            self.last_stream_issue = tick
         if need.final:
             if self.fifo and self.fifo[0] is request:
                 self.fifo.pop(0)
@@ -277,7 +300,7 @@ class Reference:
         if request is None:
             return StallClass("barrier")
         need = self.need(request)
-        if self.held_by_another(need, stream.number):
+        if need is None or self.held_by_another(need, stream.number):
             return StallClass("held")
         if stream.window > 0:
             before = self.fifo[: self.fifo.index(request)]
@@ -304,6 +327,4 @@ class Reference:
             record["source"] = issue.source
             record["address"][: len(address)] = address
         names = Counter(self.device.command(issue.command).name for issue in self.log)
-        return ChannelResult(
-            ticks, dict(names), self.stalls.result(), self.residency.result(), log
-        )
+        return ChannelResult(ticks, dict(names), self.stalls.result(), self.residency.result(), log)

@@ -99,7 +99,12 @@ def random_commands(rng: random.Random, levels: list[str], max_latency: int) -> 
     commands = []
     scopes = [levels[-1], *rng.sample(levels[:-1], rng.randint(1, min(2, len(levels) - 1)))]
     for scope in scopes:
-        opens, closes = "ACT" + scope, "PRE" + scope
+        # rule 6: opens may be narrower than the final, closes narrower or wider
+        deeper = [s for s in scopes if levels.index(s) >= levels.index(scope)]
+        opens = "ACT" + (scope if rng.random() < 0.8 else rng.choice(deeper))
+        closes: str | None = "PRE" + (scope if rng.random() < 0.8 else rng.choice(scopes))
+        if rng.random() < 0.01:
+            closes = None
         act_scope = "Row" if scope == levels[-1] and rng.random() < 0.5 else scope
         access_scope = "Column" if scope == levels[-1] and rng.random() < 0.5 else scope
         commands += [
@@ -135,7 +140,7 @@ def add_refresh(
 ) -> tuple[list[Command], Refresh]:
     """A refresh command and an interval that leaves its nodes enough time."""
     closer = rng.choice([c for c in commands if c.row_use == RowUse.CLOSE])
-    scope = closer.scope
+    scope = closer.scope if rng.random() < 0.7 else rng.choice(levels)
     refresh = Command(
         "REF",
         scope,
@@ -149,6 +154,8 @@ def add_refresh(
     nodes = int(np.prod(sizes[: levels.index(scope) + 1]))
     # a precharge, a refresh and a held head that goes first, each after the longest latency
     interval = nodes * (3 * max_latency + 8) + max_latency + rng.randint(8, 80)
+    if rng.random() < 0.03:  # and one that may starve the streams (rule 18)
+        interval = rng.randint(1, interval)
     return [*commands, refresh], Refresh("REF", scope, interval)
 
 
@@ -206,8 +213,8 @@ class StreamWriter:
         """Place in the table of a target that suits the command; one in ten is any pattern."""
         rng, depth = self.rng, self.description.target_levels
         named = min(self.description.level_index(command.scope), depth - 1)
-        if rng.random() < 0.1:
-            named = rng.randint(0, named)
+        if rng.random() < 0.1:  # a wildcard, or a name that the command's scope hides
+            named = rng.randint(0, depth - 1)
         address = [
             rng.randrange(size) if level <= named else -1
             for level, size in enumerate(self.description.sizes[:depth])
@@ -225,7 +232,7 @@ class StreamWriter:
             number,
             self.target(command),
             self.rng.randrange(self.n_rows),
-            self.rng.randint(16, 32),  # columns stay positive in bursts and loops that step back
+            self.rng.randint(16, 32),  # stays positive in bursts and loops that step back
             self.rng.choice((0, 1, 2, -1)),
             count,
         )
@@ -237,7 +244,11 @@ class StreamWriter:
             if depth < 2 and self.rng.random() < 0.25:
                 steps = self.rng.randint(0, 1), self.rng.randint(-1, 4)
                 body = self.segment(depth + 1) or [self.burst()]
-                records += [(LOOP, 0, *steps, 0, self.rng.randint(1, 3)), *body, (END, 0, 0, 0, 0, 0)]
+                records += [
+                    (LOOP, 0, *steps, 0, self.rng.randint(1, 3)),
+                    *body,
+                    (END, 0, 0, 0, 0, 0),
+                ]
             else:
                 records.append(self.burst())
         return records

@@ -23,7 +23,7 @@ def evaluate(
     validate: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Simulates, proves (unless `validate` is off) and accounts; the document without `manifest`."""
+    """Simulates, proves (unless `validate` is off), accounts: the document but for `manifest`."""
     from pamsim.energy import account
     from pamsim.report.document import Evaluation, build_document
     from pamsim.system import TierRun, step_timeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -98,7 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        result = cli.main(args=argv, prog_name="pamsim", standalone_mode=False)
+        # Not cli.main(): it turns a closed pipe into exit code 1 before anybody else sees it.
+        if "_PAMSIM_COMPLETE" in os.environ:
+            cli.main(args=argv, prog_name="pamsim")
+        with cli.make_context("pamsim", argv) as context:
+            result = cli.invoke(context)
         return result if isinstance(result, int) else EXIT_OK
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -114,8 +119,8 @@ def _run(argv: list[str]) -> int:
     except BrokenPipeError:
         raise
     except InputErrors as errors:
-        for error in errors.errors:
-            _say(str(error))
+        for fault in errors.errors:
+            _say(str(fault))
         return errors.exit_code
     except PamsimError as error:
         _say(str(error))
@@ -150,11 +155,9 @@ def _unexpected(error: Exception) -> int:
 
 def _say(message: str) -> None:
     printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
-    try:
+    with contextlib.suppress(OSError):
         for line in printable.splitlines() or [""]:
             print(f"pamsim: {line}", file=sys.stderr)
-    except OSError:
-        pass
 
 
 def _forget_stdout() -> None:
@@ -173,10 +176,8 @@ def _terminate_politely() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    try:
+    with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        pass  # not the main thread
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def input_options(required: bool = True) -> Decorator:
 
 
 def conduct_options(directory: bool = True) -> Decorator:
-    """-o, --force (unless not `directory`), --json, --quiet, --threads as one argument `conduct`."""
+    """-o, --force (unless not `directory`), --json, --quiet, --threads as argument `conduct`."""
     options: tuple[Decorator, ...] = (
         click.option("--json", "json", is_flag=True,
                      help="Print one JSON document on stdout, all else on stderr."),

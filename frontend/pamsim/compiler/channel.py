@@ -85,7 +85,7 @@ def channel_program(
     _check_numbers(len(work.pairs) * per_pair, len(work.appends))
     source = {segment: 2 * i for i, segment in enumerate(work.appends)}
     units = [_unit(work.segments[stream[0]].group, organisation) for stream in work.streams]
-    results = _results(work, units, per_pair, normalise=tiling.parts == 1)
+    results = _results(work, units, per_pair)
     streams = []
     for unit, stream, read in zip(units, work.streams, results, strict=True):
         code: list[Instruction] = []
@@ -122,28 +122,25 @@ def _check_numbers(queries: int, appends: int) -> None:
             )
 
 
-def _results(
-    work: Work, units: Sequence[Unit], per_pair: int, normalise: bool
-) -> list[list[Instruction]]:
+def _results(work: Work, units: Sequence[Unit], per_pair: int) -> list[list[Instruction]]:
     """Reads of the results per stream: the first stream of each pseudo-channel reads a half.
 
-    A pair that lies wholly on this channel is divided by l here, unless its head dimension is in
-    parts: each part has its own accumulator, and the halves are put together outside.
+    A pair that lies wholly on this channel is divided by l here; parts of a head dimension too,
+    since each part's accumulator has the l of all tokens.
     """
     reads: list[list[Instruction]] = [[] for _ in units]
     readers = [
         next(i for i, unit in enumerate(units) if unit.pseudo_channel == pseudo_channel)
         for pseudo_channel in sorted({unit.pseudo_channel for unit in units})
     ]
-    flags = [whole and normalise for whole in work.whole]
     start = 0
     for turn, reader in enumerate(readers):
-        stop = len(flags) * (turn + 1) // len(readers)
+        stop = len(work.whole) * (turn + 1) // len(readers)
         while start < stop:
             end = start
-            while end < stop and flags[end] == flags[start]:
+            while end < stop and work.whole[end] == work.whole[start]:
                 end += 1
-            read = [make("RDR", query=start * per_pair, normalise=flags[start])]
+            read = [make("RDR", query=start * per_pair, normalise=work.whole[start])]
             reads[reader] += repeat((end - start) * per_pair, read, query_step=1)
             start = end
     return reads

@@ -2,7 +2,8 @@
 
 Scores stay in the PUs: per tile of T tokens a bank the queries are loaded, K is read once (row
 visit by row visit), maximum, exponential and sum are taken in place, V is read once, and the bank
-group's and the logic die's reduction units merge (O, m, l) (PAM, arXiv 2602.11521, sections 5.1, 5.2).
+group's and the logic die's reduction units merge (O, m, l): PAM, arXiv 2602.11521, sections 5.1
+and 5.2.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _make(mnemonic: str, operands: tuple[tuple[str, int], ...]) -> Instruction:
 
 def make(mnemonic: str, **operands: int) -> Instruction:
     """An instruction; equal ones are one object."""
-    return _make(mnemonic, tuple(operands.items()))
+    return _make(mnemonic, tuple((name, int(value)) for name, value in operands.items()))
 
 
 def repeat(count: int, body: list[Instruction], **steps: int) -> Code:

@@ -1,8 +1,8 @@
 """How the PU buffer is shared between queries, scores and outputs.
 
-The buffer is shared in time: in the K phase it holds n queries and the tile's scores, in the V phase
-n outputs and the tile's P. n is the largest number of queries for which n x (2 d + 2 T) bytes fit
-with T of at least `min_tile_tokens` tokens a bank. A head dimension that leaves no room for one
+The buffer is shared in time: in the K phase it holds n queries and the tile's scores, in the V
+phase n outputs and the tile's P. n is the largest number of queries for which n x (2 d + 2 T) bytes
+fit with T of at least `min_tile_tokens` tokens a bank. A head dimension that leaves no room for one
 query is worked on in parts; then the scores of the K phase are FP32 partial sums of 4 bytes.
 """
 
@@ -29,7 +29,10 @@ def choose_tiling(model: ModelSpec, device: DeviceSpec) -> Tiling:
     vector_columns = -(-model.head_dim // column_elements)
     slots_per_row = organisation.columns // vector_columns
     buffer_bytes = pim.buffer_for(model.group_size)
-    most = min(model.group_size, table.spec("CFG").field("queries").maximum)
+    # Above what the instruction set can hold at once, passes of equal width beat a narrow last one.
+    most = -(
+        -model.group_size // -(-model.group_size // table.spec("CFG").field("queries").maximum)
+    )
     score_bytes = max(_SCORE_BYTES[pim.score_dtype], _SCORE_BYTES[pim.probability_dtype])
     for parts in range(1, vector_columns + 1):
         if vector_columns % parts:

@@ -107,9 +107,11 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
                 f"operand of {name} must be {{n}} or {{e}} at its end", place("commands", name)
             )
     for path, pattern in _patterns(model):
-        if pattern.startswith("$") and pattern[1:] in model.groups and path[0] != "groups":
-            continue  # its members are looked at by themselves
-        if not expand_pattern(model, pattern):
+        if pattern.startswith("$") and path[0] == "groups":
+            yield InputError("group must hold commands, not groups", place(*path))
+        elif pattern.startswith("$") and pattern[1:] in model.groups:
+            continue  # its members are looked at where they stand
+        elif not expand_pattern(model, pattern):
             known = [*names, *(f"${g}" for g in model.groups)]
             yield _unknown("command", pattern, known, place(*path))
     for target, path in (
@@ -118,6 +120,19 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
     ):
         if target not in names:
             yield _unknown("command", target, names, place(*path))
+    refresh, peak = (
+        model.commands.get(model.refresh.command),
+        model.commands.get(model.peak_command),
+    )
+    if refresh is not None and not refresh.refresh:
+        yield InputError("refresh.command must be marked refresh", place("refresh", "command"))
+    if peak is not None and peak.over != "queries":
+        yield InputError("peak_command must be one over queries", place("peak_command"))
+    if (model.bus == "HALF_CLOCK") != (model.ticks_per_ck == 2):
+        yield InputError(
+            f"ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not {model.ticks_per_ck}",
+            place("ticks_per_ck"),
+        )
     for i, row in enumerate(model.timing_constraints):
         if row.sibling and (row.level == model.levels[0] or row.window != 1):
             yield InputError(

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import prod
 
 from pamsim.config.spec import Organisation
-from pyramulator.description import Description
+from pyramulator.description import Bus, Description
 
 
 def internal_peak(
@@ -18,9 +18,11 @@ def internal_peak(
     it to itself, of nodes at that level / latency: the command slot, nCCDS per pseudo-channel, and
     nCCDL or the PU's time per bank group.
     """
-    rates: list[tuple[Fraction, str, int]] = []
+    edge = 2 if description.bus is Bus.HALF_CLOCK else 1  # ticks from one column slot to the next
+    rates = [(Fraction(1, edge), "column command slot", 1)]
     for row in description.rows:
-        if command in row.preceding and command in row.following and not row.sibling:
+        itself = command in row.preceding and command in row.following
+        if itself and row.latency and not row.sibling:
             depth = description.level_index(row.level)
             nodes = prod(description.sizes[: depth + 1])
             rates.append((Fraction(nodes * row.window, row.latency), row.rule, nodes))

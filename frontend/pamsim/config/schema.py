@@ -110,6 +110,7 @@ def _one_of(*allowed: str | bool) -> AfterValidator:
     return AfterValidator(check)
 
 
+Children = Annotated[ConstantModel, _quantity("number", 1, 256)]
 Count = Annotated[ConstantModel, _quantity("number", 1, 1 << 24)]
 Cycles = Annotated[ConstantModel, _quantity("unit cycles", 0, 1 << 16)]
 Size = Annotated[ConstantModel, _quantity("size", 1, 1 << 30)]
@@ -188,11 +189,11 @@ class RefreshModel(Section):
 
 
 class OrganisationModel(Section):
-    channels_per_device: Count
-    pseudo_channels: Count
-    sids: Count
-    bank_groups: Count
-    banks: Count
+    channels_per_device: Children
+    pseudo_channels: Children
+    sids: Children
+    bank_groups: Children
+    banks: Children
     rows: Count
     row_bytes: Size
     column_bytes: Size

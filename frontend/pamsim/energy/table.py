@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from pamsim.config.spec import Constant, EnergyTable
 
@@ -27,15 +28,15 @@ class Lookup:
 
     def value(self, *names: str) -> float:
         """Sum of the constants; 0 stands in for a missing one, whose account is then discarded."""
-        total = 0.0
+        total = Decimal(0)  # of the decimals as written: 0.1 + 0.2 is 0.3
         for name in names:
             constant = self.find(name)
             if constant is None or isinstance(constant.value, str | bool):
                 if (text := f"{self.device}: {name}") not in self.missing:
                     self.missing.append(text)
             else:
-                total += constant.value
-        return total
+                total += Decimal(str(constant.value))
+        return float(total)
 
     def source(self, *names: str) -> str:
         """Where the constants come from, each with its name when there are several."""

@@ -7,10 +7,8 @@ append is one run of columns for K and one for V in one bank.
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from pamsim.config.spec import Organisation, SystemSpec
 from pamsim.errors import InputError, did_you_mean
 from pamsim.layout.capacity import check_groups, check_total, reserved_rows
 from pamsim.layout.spread import Shares, spread
+from pamsim.layout.stack import Piece, stack
 from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Segment
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
@@ -62,15 +61,16 @@ class HeadSplit:
         segments: list[Segment] = []
         order = group_order(organisation)
         for channel, numbers in _by_channel(shares):
-            places = _stack(
+            pieces = stack(
                 _canonical(shares, numbers, step.contexts),
                 order,
                 first_row,
+                (organisation.rows - first_row) // model.layers,
                 organisation.banks * slots_per_row,
             )
-            for place in places:
-                segments.append(_segment(shares, place, channel, step.contexts))
-                rows_per_layer[channel, place.group] += 2 * (place.v_row - place.k_row)
+            for piece in pieces:
+                segments.append(_segment(shares, piece, channel))
+                rows_per_layer[channel, piece.group] += 2 * (piece.v_row - piece.k_row)
         check_groups(model, step, system, tier, rows_per_layer, first_row)
         return BlockTable(
             layout=self.name,
@@ -109,14 +109,6 @@ def group_order(organisation: Organisation) -> tuple[int, ...]:
     )
 
 
-@dataclass(frozen=True)
-class _Place:
-    share: int  # number in Shares
-    group: int
-    k_row: int
-    v_row: int
-
-
 def _by_channel(shares: Shares) -> list[tuple[int, np.ndarray]]:
     """(channel, its share numbers), ascending; shares come in channel order already."""
     starts = np.flatnonzero(np.diff(shares.channel, prepend=-1))
@@ -150,34 +142,18 @@ def _canonical(
     return [(-negative, number) for negative, _, number, _ in own]
 
 
-def _stack(
-    ordered: list[tuple[int, int]], order: tuple[int, ...], first_row: int, row_tokens: int
-) -> list[_Place]:
-    """Gives each share the group with the fewest tokens so far, and the rows above those taken."""
-    heap = [(0, i) for i in range(len(order))]
-    next_row = dict.fromkeys(order, first_row)
-    places = []
-    for tokens, number in ordered:
-        held, i = heapq.heappop(heap)
-        group = order[i]
-        row, rows = next_row[group], -(-tokens // row_tokens)
-        places.append(_Place(number, group, row, row + rows))
-        next_row[group] = row + 2 * rows
-        heapq.heappush(heap, (held + tokens, i))
-    return sorted(places, key=lambda place: (place.group, place.k_row))
-
-
-def _segment(shares: Shares, place: _Place, channel: int, contexts: Sequence[int]) -> Segment:
-    number = place.share
-    request = int(shares.request[number])
-    blocks = -(-contexts[request] // BLOCK_TOKENS)
+def _segment(shares: Shares, piece: Piece, channel: int) -> Segment:
+    number = piece.share
+    request, parts = int(shares.request[number]), int(shares.parts[number])
+    first = int(shares.part[number]) + piece.first_block * parts
+    blocks = -(-piece.tokens // BLOCK_TOKENS)
     return Segment(
         request=request,
         kv_head=int(shares.kv_head[number]),
         channel=channel,
-        group=place.group,
-        tokens=int(shares.tokens[number]),
-        k_row=place.k_row,
-        v_row=place.v_row,
-        blocks=np.arange(int(shares.part[number]), blocks, int(shares.parts[number])),
+        group=piece.group,
+        tokens=piece.tokens,
+        k_row=piece.k_row,
+        v_row=piece.v_row,
+        blocks=first + parts * np.arange(blocks, dtype=np.int64),
     )

@@ -29,7 +29,7 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     if text in known:
         return read_model(read_json(PRESETS / f"{text}.json", f"{text}.json"), text)
     path = Path(text)
-    if not text or "\0" in text or not path.exists():
+    if not text or not _exists(path):
         hint = did_you_mean(text.lower(), known)
         raise InputError(
             f"model must be a preset or a config.json, not {text[:200]!r}",
@@ -42,6 +42,14 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
             raise InputError("model directory must hold a config.json", Position(text))
     document = read_json(path)
     return read_model(document, _name(document, path))
+
+
+def _exists(path: Path) -> bool:
+    """Also for what cannot be a path: NUL in it, a name that is too long."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _name(document: JsonDocument, path: Path) -> str:

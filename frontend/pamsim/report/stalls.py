@@ -7,6 +7,7 @@ from pyramulator.description import TimingRow
 from pyramulator.result import STALL_CLASSES
 
 TIMING = "timing"  # waited for a timing rule; the ticks of all of `stall_rules`
+STEMS_SHOWN = 4
 CLASSES = (*STALL_CLASSES, TIMING)
 
 
@@ -48,5 +49,8 @@ def rule_label(row: TimingRow) -> str:
 
 
 def _stems(commands: tuple[str, ...]) -> str:
-    """Command names without operands, each once: MACbg_q1, MACbg_q2 -> MACbg."""
-    return ", ".join(dict.fromkeys(name.partition("_")[0] for name in commands))
+    """Command names without operands, each once, many cut short: MACbg_q1, MACbg_q2 -> MACbg."""
+    stems = list(dict.fromkeys(name.partition("_")[0] for name in commands))
+    if len(stems) > STEMS_SHOWN:
+        stems[STEMS_SHOWN - 1 :] = [f"{len(stems) - STEMS_SHOWN + 1} more"]
+    return ", ".join(stems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +14,8 @@ from pamsim.report import words
 from pamsim.report.document import multiplicity
 
 BAR_WIDTH = 16
-TERMS_SHOWN = 6
-REASONS_SHOWN = 5
+TERMS_SHOWN = 8
+REASONS_SHOWN = 6
 GOOD, BAD, OPEN = "green", "bold red", "yellow"
 
 
@@ -34,13 +35,19 @@ def print_summary(document: dict[str, Any], console: Console, directory: str) ->
     _section(console, _energy_title(document), _energy(document, console))
     for name, tier in document["tiers"].items():
         _section(console, _tier_title(name, tier), _bandwidth(tier, console))
-    _section(console, "Proofs", _proofs(document["validation"]))
+    _section(console, "Proofs", _proofs(document["validation"], console))
     constants = sum(1 for a in document["assumptions"] if a["value"] is not None)
     console.print(
         f"\nAssumptions: {constants} assumed constants and "
         f"{len(document['assumptions']) - constants} rules, each named under `assumptions`"
     )
     console.print(Text(f"Result: {directory}"), soft_wrap=True)
+
+
+def print_proofs(validation: dict[str, Any], console: Console) -> None:
+    """Writes the three verdicts, each with what it found and what it took."""
+    for line in _proofs(validation, console):
+        console.print(line, highlight=False)
 
 
 def _section(console: Console, title: str, lines: Iterable[Text]) -> None:
@@ -79,7 +86,7 @@ def _energy(document: dict[str, Any], console: Console) -> Iterable[Text]:
     terms = sorted(energy["terms"], key=lambda t: (-t["pj"], t["name"]))
     total = energy["total"]
     for term in terms[:TERMS_SHOWN]:
-        label = f"{term['tier']} {term['name'].replace('_', ' ')}"
+        label = words.term_words(term["tier"], term["name"])
         yield _bar_line(label, term["pj"] / total, words.energy(term["pj"]), console)
     rest = sum(t["pj"] for t in terms[TERMS_SHOWN:])
     if rest:
@@ -95,25 +102,31 @@ def _tier_title(name: str, tier: dict[str, Any]) -> str:
 
 
 def _bandwidth(tier: dict[str, Any], console: Console) -> Iterable[Text]:
-    yield Text(f"  peak: {tier['peak_rule']}")
+    yield from _wrapped(f"peak: {tier['peak_rule']}", console)
     channels = tier["channels"]
     busy = sum(c["count"] for c in channels)
     useful = sum(c["bytes_useful"] * multiplicity(c) for c in channels)
     internal = sum(c["bytes_internal"] * multiplicity(c) for c in channels)
-    line = f"  {busy} of {busy + tier['idle_channels']} channels busy"
+    line = f"{busy} of {busy + tier['idle_channels']} channels busy"
     line += f", {len(channels)} distinct program{'s' * (len(channels) != 1)}"
     if useful:
         line += f"; every KV byte is read {internal / useful:.2f} times"
     if tier["tiling"]["passes"] > 1:
         line += f" ({tier['tiling']['passes']} passes: the PU buffer holds"
         line += f" {tier['tiling']['queries']} query head{'s' * (tier['tiling']['queries'] != 1)})"
-    yield Text(line)
+    yield from _wrapped(line, console)
     reasons = _reasons(channels)
     total = sum(reasons.values())
     if total:
         yield Text("  bank groups' time went to:")
         for reason, ticks in reasons.most_common(REASONS_SHOWN):
-            yield _bar_line(reason, ticks / total, "", console, label_width=47)
+            yield _bar_line(reason, ticks / total, "", console, label_width=42)
+
+
+def _wrapped(text: str, console: Console, indent: int = 2, style: str = "") -> Iterable[Text]:
+    """A paragraph, indented."""
+    for line in textwrap.wrap(text, max(20, console.width - indent), break_long_words=False):
+        yield Text(" " * indent + line, style=style)
 
 
 def _reasons(channels: list[dict[str, Any]]) -> Counter[str]:
@@ -131,7 +144,7 @@ def _reasons(channels: list[dict[str, Any]]) -> Counter[str]:
     return +reasons
 
 
-def _proofs(validation: dict[str, Any]) -> Iterable[Text]:
+def _proofs(validation: dict[str, Any], console: Console) -> Iterable[Text]:
     details = {
         "functional": ("the program computes attention", _functional_detail),
         "layout": ("every KV element has its place", _layout_detail),
@@ -144,7 +157,7 @@ def _proofs(validation: dict[str, Any]) -> Iterable[Text]:
         yield Text.assemble("  ", (f"{verdict:<12}", style), claim)
         for text in (detail(proof), proof["first"], proof["coverage"]):
             if text:
-                yield Text(f"{'':14}{text}", style="dim")
+                yield from _wrapped(text, console, 14, "dim")
 
 
 def _functional_detail(proof: dict[str, Any]) -> str:

@@ -26,26 +26,53 @@ CLASSES = {
 
 # The longest-lasting term of a rule says what the wait is about: first match wins.
 RULES = (
-    (r"nFAW", "activate limit of the pseudo-channel (nFAW)"),
+    (r"column command bus", "column bus, taken by another command"),
+    (r"row command bus", "row bus, taken by another command"),
+    (r"nFAW", "activate limit (nFAW)"),
     (r"nRRD", "activate to activate (nRRD)"),
     (r"nRFC|nREF", "refresh"),
     (r"nRC\b", "row cycle of a bank (nRC)"),
-    (r"nRCD", "row opening before its first column (nRCD)"),
+    (r"nRCD", "row opening (nRCD)"),
     (r"nRAS", "row held open (nRAS)"),
-    (r"nRTW|nWTR", "turn-around between reading and writing (nRTW, nWTR)"),
+    (r"nRTW|nWTR", "read-write turn-around (nRTW, nWTR)"),
     (r"nWR\b", "write recovery (nWR)"),
     (r"nRP\b", "row closing (nRP)"),
-    (r"nRTP", "read before the row may close (nRTP)"),
+    (r"nRTP", "last read before closing (nRTP)"),
     (r"nPPD", "precharge to precharge (nPPD)"),
     (r"nEXP", "exponential unit (nEXP)"),
     (r"nMAX", "maximum unit (nMAX)"),
     (r"nSUM", "adder (nSUM)"),
     (r"nRED|nLDM", "reduction units (nRED, nLDM)"),
     (r"nCCDL, ?nCL|nCL", "column data before its use (nCL + nBL)"),
-    (r"nPU|nCCDL", "column to column in a bank group (nCCDL, PU time)"),
-    (r"nCCD", "column to column in a pseudo-channel (nCCDS)"),
+    (r"nPU|nCCDL", "columns of a bank group (nCCDL, PU time)"),
+    (r"nCCD", "columns of a pseudo-channel (nCCDS)"),
     (r"nCWL", "write data before its use (nCWL + nBL)"),
 )
+
+
+TERMS = {
+    "host_memory_read": "weights, out of DRAM",
+    "host_memory_transfer": "weights, over the interposer",
+    "host_memory_activate": "weights, opening rows",
+    "mac_cell_read": "MAC: reading cells",
+    "mac_arithmetic": "MAC: arithmetic",
+    "mac_read_multiple": "MAC: multiple of a read",
+    "activate": "opening rows",
+    "background_rest_of_step": "standby outside attention",
+    "background_active": "standby, rows open",
+    "background_precharged": "standby, rows closed",
+    "background_refreshing": "standby, refreshing",
+    "background_waiting": "standby, channel idle",
+    "background_open_banks": "standby of further open banks",
+    "refresh": "refresh in attention",
+    "refresh_unsimulated": "refresh outside attention",
+    "arithmetic": "projections and FFN",
+}
+
+
+def term_words(tier: str, name: str) -> str:
+    """An energy term for people."""
+    return f"{tier}: {TERMS.get(name, name.replace('_', ' '))}"
 
 
 def rule_words(label: str) -> str:

@@ -56,10 +56,11 @@ def reference(data: PairData) -> Reference:
     device_query = data.folded.astype(np.float64)
     for start in range(0, tokens, CHUNK):
         part = slice(start, start + CHUNK)
-        key = data.key[part].astype(np.float64).T
-        scores[:, part] = query @ key
-        folded[:, part] = device_query @ key
-        magnitudes[:, part] = np.abs(device_query) @ np.abs(key)
+        key = data.key[part].astype(np.float64)
+        # einsum, not BLAS: the same digits on any number of threads.
+        scores[:, part] = np.einsum("hd,td->ht", query, key)
+        folded[:, part] = np.einsum("hd,td->ht", device_query, key)
+        magnitudes[:, part] = np.einsum("hd,td->ht", np.abs(device_query), np.abs(key))
     return Reference(softmax_mean(scores, data.value), scores, folded, magnitudes)
 
 
@@ -69,7 +70,7 @@ def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
     total = np.zeros((len(scores), value.shape[1]))
     for start in range(0, len(value), CHUNK):
         part = slice(start, start + CHUNK)
-        total += weight[:, part] @ value[part].astype(np.float64)
+        total += np.einsum("ht,td->hd", weight[:, part], value[part].astype(np.float64))
     return total / weight.sum(axis=1, keepdims=True)
 
 

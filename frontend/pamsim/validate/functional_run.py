@@ -9,7 +9,7 @@ import numpy as np
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
 from pamsim.layout.table import BLOCK_TOKENS, Segment
 from pamsim.validate.functional_data import PairData
-from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Program, Unit, decode
+from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
 from pim_isa.arithmetic import Saturations, exponential, to_fp16
 from pim_isa.semantics.hbm_pim import Partial, ScoreRecord
 
@@ -44,7 +44,7 @@ class PairRunner:
         self.width = compiled.table.vector_columns * LANES
         self.part_width = compiled.tiling.part_columns * LANES
         self.arithmetic = arithmetic_of(compiled)
-        self._program: dict[int, Program] = {}
+        self._machine: dict[str, Machine] = {}
         self._binding: dict[int, tuple[ChannelProgram, ChannelBinding]] = {
             binding.channel: (program, binding)
             for program in compiled.programs
@@ -98,12 +98,19 @@ class PairRunner:
                 )
             self._collect(result.scores, program, segments, numbers, stored, seen)
             for number, (head, part, whole) in numbers.items():
-                if number not in result.results:
-                    faults.append(f"channel {channel} leaves no result of query head {head}")
+                what = f"query head {heads.start + head} on channel {channel}"
+                left = result.results.get(number)
+                elements = min(self.width - part * self.part_width, self.part_width)
+                if left is None:
+                    faults.append(f"{what} leaves no result")
+                elif isinstance(left, Partial) == whole:
+                    faults.append(f"{what} must be {'O / l' if whole else '(O, m, l)'}")
+                elif len(left if whole else left.output) != elements:
+                    faults.append(f"{what} must have {elements} elements")
                 elif whole:
-                    final[head, part] = result.results[number].astype(np.float32)
+                    final[head, part] = left.astype(np.float32)
                 else:
-                    partial.setdefault((head, part), _Sum()).merge(result.results[number])
+                    partial.setdefault((head, part), _Sum()).merge(left)
         for key, total in partial.items():
             if key in final:
                 faults.append(f"query head {key[0]} has a final and a partial result")
@@ -123,10 +130,13 @@ class PairRunner:
         numbers: dict[int, tuple[int, int, bool]],
         data: PairData,
     ) -> MachineResult:
-        decoded = self._program.get(id(program))
-        if decoded is None:
-            decoded = self._program[id(program)] = decode(program.binary)
-        machine = Machine(decoded, self.arithmetic)
+        machine = self._machine.get(program.sha256)
+        if machine is None:
+            machine = Machine(
+                decode(program.binary), self.arithmetic, rows=self.compiled.table.rows
+            )
+            self._machine[program.sha256] = machine
+        machine.clear()
         table = self.compiled.table
         first = segments[0]
         for segment in segments:
@@ -170,7 +180,7 @@ class PairRunner:
         """Puts recorded scores at the tokens that lie at the row and column they came from."""
         table = self.compiled.table
         for record in records:
-            unit = self._program[id(program)].streams[record.stream].unit
+            unit = self._machine[program.sha256].program.streams[record.stream].unit
             for segment in segments:
                 if self._unit(segment.group) != unit:
                     continue

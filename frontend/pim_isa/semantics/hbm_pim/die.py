@@ -17,9 +17,8 @@ class Accumulator:
     output: np.ndarray
     maximum: np.float32
     total: np.float32
-    round: int = -1  # of the last merge
-    streams: set[int] = field(default_factory=set)  # that merged in that round
-    reader: tuple[int, int] | None = None  # round and stream that read it last
+    merged: dict[int, int] = field(default_factory=dict)  # stream -> its stretch of the last merge
+    read: dict[int, int] = field(default_factory=dict)  # stream -> its stretch of the last read
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,27 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class ScoreRecord:
-    """Scores as one MACK stored them, in every visited row.
+class Event:
+    """What a unit did, for a proof that follows tokens through the program.
 
-    queries: query number per held slot, -1 for none. rows int64 [visits]. scores float32
-    [visits, banks, queries, slots]; banks outside the mask are meaningless.
+    kind: "dot" (MACK), "sum" (SUM), "clear" (CLRO or MACV first), "weigh" (MACV), "reduce" (REDG)
+    or "merge" (REDL). queries: query number per held slot, -1 for none. rows and bases int64
+    [visits]; a row visit works on `slots` slots from its base on. scores (of a dot with last = 1):
+    float32 [visits, banks, queries, slots], as stored; banks outside the mask are meaningless.
     """
 
     stream: int
+    kind: str
     queries: tuple[int, ...]
-    rows: np.ndarray
-    column: int
-    vector: int
-    mask: int
-    scores: np.ndarray
+    rows: np.ndarray | None = None
+    bases: np.ndarray | None = None
+    column: int = 0
+    slots: int = 0
+    mask: int = 0
+    first: bool = False
+    scores: np.ndarray | None = None
+    query: int = -1  # of a merge: the accumulator
+    slot: int = -1  # of a merge: the held query
 
 
 @dataclass
@@ -61,12 +67,14 @@ class LogicDie:
     queries: dict[int, np.ndarray]
     appends: dict[int, np.ndarray]
     wanted: frozenset[int] | None = None
-    record_scores: bool = False
-    round: int = 0
+    record: bool = False
+    # epochs[s, r]: how many barrier-to-barrier stretches of stream r stream s knows to be over;
+    # epochs[s, s] is the stretch that s is in.
+    epochs: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), dtype=np.int64))
     accumulators: dict[int, Accumulator] = field(default_factory=dict)
     results: dict[int, np.ndarray | Partial] = field(default_factory=dict)
     saturations: Saturations = field(default_factory=Saturations)
-    records: list[ScoreRecord] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def merge(
         self, stream: int, query: int, output: np.ndarray, maximum: np.float32, total: np.float32
@@ -77,11 +85,9 @@ class LogicDie:
             zero = np.zeros_like(output)
             a = Accumulator(zero, np.float32(-np.inf), np.float32(0))
             self.accumulators[query] = a
-        if a.round != self.round:
-            a.round, a.streams = self.round, set()
-        a.streams.add(stream)
-        if a.reader and a.reader[0] == self.round and a.reader[1] != stream:
+        if self._unordered(a.read, stream) is not None:
             raise _race(query, stream)
+        a.merged[stream] = int(self.epochs[stream, stream])
         if len(a.output) != len(output):
             raise IsaError(
                 f"accumulator {query} must be merged with {len(a.output)} elements, "
@@ -107,10 +113,10 @@ class LogicDie:
             raise IsaError(
                 f"result of query {query} must be {len(a.output)} elements, not {elements}"
             )
-        others = a.streams - {stream} if a.round == self.round else set()
-        if others:
-            raise _race(query, min(others))
-        a.reader = self.round, stream
+        other = self._unordered(a.merged, stream)
+        if other is not None:
+            raise _race(query, other)
+        a.read[stream] = int(self.epochs[stream, stream])
         if not normalise:
             self.results[query] = Partial(a.output.copy(), a.maximum, a.total)
             return
@@ -120,6 +126,13 @@ class LogicDie:
         rounded, count = to_fp16(a.output / a.total, self.arithmetic.saturate)
         self.saturations.results += count
         self.results[query] = rounded.astype(np.float16)
+
+    def _unordered(self, done: dict[int, int], stream: int) -> int | None:
+        """A stream whose stretch in `done` no barrier puts before what `stream` does now."""
+        for other, stretch in done.items():
+            if other != stream and self.epochs[stream, other] <= stretch:
+                return other
+        return None
 
 
 def _race(query: int, stream: int) -> IsaError:
