@@ -1,12 +1,17 @@
 """Writes the generated files, or with --check says which ones are stale.
 
 Generated: docs/isa/*.md from the instruction tables; frontend/ramulator_configs/schema/*.json from
-the types that validate user files.
+the types that validate user files; the result in README.md from the command above it.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +26,27 @@ def generated() -> dict[Path, str]:
     files = {ROOT / "docs" / "isa" / f"{name}.md": render(name) for name in families()}
     schema = ROOT / "frontend" / "ramulator_configs" / "schema"
     files.update({schema / name: text for name, text in schema_files().items()})
+    files[ROOT / "README.md"] = RESULT.sub(_with_result, (ROOT / "README.md").read_text())
     return files
+
+
+RESULT = re.compile(r"<!-- result: (?P<command>pamsim .*) -->\n```\n.*?```\n<!-- end -->", re.DOTALL)
+
+
+def _with_result(block: re.Match[str]) -> str:
+    """The block with what its command prints, at 80 columns, in an empty folder."""
+    command = block["command"]
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "pamsim.cli.main", *shlex.split(command)[1:]],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return f"<!-- result: {command} -->\n```\n{done.stdout.strip()}\n```\n<!-- end -->"
 
 
 def main() -> int:

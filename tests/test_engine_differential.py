@@ -26,7 +26,7 @@ from pyramulator.stream import CommandStream
 CASES = int(os.environ.get("PAMSIM_DIFFERENTIAL_CASES", "300"))
 FIRST = int(os.environ.get("PAMSIM_DIFFERENTIAL_SEED", "0"))
 BLOCKS = 10
-MAX_TICKS = 50_000
+MAX_TICKS = 1_000_000
 
 
 def run_reference(description: Description, stream: CommandStream) -> pyramulator.ChannelResult:
@@ -58,6 +58,22 @@ def must_agree(case: Case, name: str) -> None:
 def test_random_cases_agree(block: int) -> None:
     for seed in range(FIRST + block, FIRST + CASES, BLOCKS):
         must_agree(generate.case(random.Random(seed)), f"seed {seed}")
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + CASES, 10))
+def test_advancing_in_pieces_changes_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    case = generate.case(rng)
+    whole = outcome(run_engine, case)
+
+    def in_pieces(description: Description, stream: CommandStream) -> pyramulator.ChannelResult:
+        engine = pyramulator.Engine(description, stream, log=True, stalls=True)
+        until = 0
+        while not engine.advance(until):
+            until += rng.choice((0, 1, 2, rng.randint(1, 100)))
+        return engine.result()
+
+    assert disagreement(whole, outcome(in_pieces, case), case.description) is None
 
 
 @settings(

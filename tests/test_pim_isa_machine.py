@@ -304,10 +304,12 @@ def test_scores_and_exponentials_can_be_kept_in_fp32() -> None:
 def test_recorded_scores_are_the_stored_ones() -> None:
     kernel = Attention(37, 1, 128)
     q, k, v = draw(kernel, seed=3)
-    _, result = attention(kernel, q, k, v, record_scores=True)
+    _, result = attention(kernel, q, k, v, record=True)
     exact = q.astype(np.float64) @ k.T.astype(np.float64)
     seen = 0
-    for record in result.scores:  # type: ignore[attr-defined]
+    for record in result.events:  # type: ignore[attr-defined]
+        if record.kind != "dot":
+            continue
         for visit, row in enumerate(record.rows):
             for b in range(BANKS):
                 for i in range(record.scores.shape[3]):
@@ -387,6 +389,11 @@ def test_streams_merge_by_stream_number_and_results_need_a_barrier() -> None:
     np.testing.assert_array_equal((partial.output / partial.total).astype(F16), single[0])
     with pytest.raises(IsaError, match="behind a barrier after stream 1"):
         run(two.replace("\nBAR id=1", ""))
+    # A barrier of others does not order the two; stream 1 merges after it.
+    third = ".stream pc=1 sid=0 bg=3\nBAR id=1"
+    late = two[: two.rindex("BAR id=1")] + third
+    with pytest.raises(IsaError, match="behind a barrier after stream 1"):
+        run(late)
 
 
 def test_barrier_that_never_opens_is_an_error() -> None:

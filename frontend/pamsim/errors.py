@@ -1,4 +1,4 @@
-"""The one base error. What a user reads is `<thing> must be <rule>, not <value> [file:line:column]`."""
+"""The one base error: `<thing> must be <rule>, not <value> [file:line:column] (hint)`."""
 
 from __future__ import annotations
 

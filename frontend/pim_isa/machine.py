@@ -30,12 +30,12 @@ class MachineResult:
     """What a run left on the logic die.
 
     results: query number -> float16 [elements] (normalised) or a Partial (O, m, l) in FP32.
-    scores: the family's score records, if they were asked for.
+    events: what the units did (the family's Event), if it was asked for.
     """
 
     results: dict[int, Any]
     saturations: Saturations
-    scores: tuple[Any, ...]
+    events: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Machine:
         *,
         streams: Collection[int] | None = None,
         wanted: Collection[int] | None = None,
-        record_scores: bool = False,
+        record: bool = False,
     ) -> MachineResult:
         """Runs the program, or the streams given, to the end.
 
@@ -118,7 +118,8 @@ class Machine:
             {k: np.asarray(v, np.float16).astype(np.float32) for k, v in queries.items()},
             {k: np.asarray(v, np.float16) for k, v in (appends or {}).items()},
             None if wanted is None else frozenset(wanted),
-            record_scores,
+            record,
+            epochs=np.zeros([len(self.program.streams)] * 2, dtype=np.int64),
         )
         numbers = sorted(range(len(self.program.streams)) if streams is None else streams)
         waiting: dict[int, int | None] = {}  # stream -> barrier, None when it has ended
@@ -128,13 +129,17 @@ class Machine:
         while ready:
             for number in ready:
                 waiting[number] = next(running[number], None)
-            die.round += 1
             ready = [
                 n
                 for n in numbers
                 if (barrier := waiting[n]) is not None
                 and all(waiting[p] == barrier for p in participants[barrier])
             ]
+            for opened in {waiting[n] for n in ready}:
+                met = sorted(participants[opened or 0])
+                known = die.epochs[met].max(axis=0)
+                known[met] += 1  # the stretches that end here
+                die.epochs[met] = known
         stuck = [n for n in numbers if waiting[n] is not None]
         if stuck:
             raise IsaError(
@@ -142,7 +147,7 @@ class Machine:
                 f"{sorted(participants[waiting[stuck[0]] or 0])}",
                 stream=stuck[0],
             )
-        return MachineResult(die.results, die.saturations, tuple(die.records))
+        return MachineResult(die.results, die.saturations, tuple(die.events))
 
     def _participants(self, numbers: list[int]) -> dict[int, set[int]]:
         found: dict[int, set[int]] = {}

@@ -15,7 +15,7 @@ class Bus(IntEnum):
 
     SINGLE = 0  # one slot a tick
     ROW_COLUMN = 1  # HBM1, HBM2: a column slot, then a row slot, every tick
-    HALF_CLOCK = 2  # HBM3, HBM4: odd ticks column then row, even ticks falling-edge row commands only
+    HALF_CLOCK = 2  # HBM3, HBM4: odd ticks column then row, even ticks falling-edge rows only
 
 
 class Slot(IntEnum):

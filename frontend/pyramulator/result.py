@@ -27,8 +27,8 @@ class Stalls:
 class Residency:
     """Ticks that the nodes of one level (the refresh scope, else level 1) spent in each state.
 
-    Each of the three is int64 [n_nodes]; they sum to `ChannelResult.ticks`. `open_bank_ticks` is the
-    sum over the node's banks of the ticks each was open.
+    Each of the three is int64 [n_nodes]; they sum to `ChannelResult.ticks`. `open_bank_ticks` is
+    the sum over the node's banks of the ticks each was open.
     """
 
     level: str

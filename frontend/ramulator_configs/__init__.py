@@ -1,1 +1,1 @@
-"""Data package: device, energy, host, link, system and model descriptions, and their JSON schemas."""
+"""Data package: device, energy, host, link, system and model descriptions, and their schemas."""

@@ -206,6 +206,8 @@ class StreamWriter:
         self.streams: list[list[Record]] = [[] for _ in range(n_streams)]
         self.next_barrier = 0
         self.n_rows = rng.randint(1, 4)
+        # long bursts and many rounds now and then: an engine may jump over what recurs
+        self.longest_burst, self.most_rounds = rng.choice((*[(6, 3)] * 8, (100, 3), (6, 10)))
         hot = rng.sample(range(len(description.commands)), min(3, len(description.commands)))
         self.finals = rng.choice((hot, list(range(len(description.commands)))))
 
@@ -227,13 +229,14 @@ class StreamWriter:
         number = self.rng.choice(self.finals)
         command = self.description.commands[number]
         accesses = command.row_use == RowUse.ACCESS
-        count = self.rng.randint(1, 6) if accesses else self.rng.choice((1, 1, 2))
+        count = self.rng.randint(1, self.longest_burst) if accesses else self.rng.choice((1, 1, 2))
+        step = self.rng.choice((0, 1, 2, -1))
         return (
             number,
             self.target(command),
             self.rng.randrange(self.n_rows),
             self.rng.randint(16, 32),  # stays positive in bursts and loops that step back
-            self.rng.choice((0, 1, 2, -1)),
+            max(step, 0) if count > 6 else step,
             count,
         )
 
@@ -242,10 +245,13 @@ class StreamWriter:
         records: list[Record] = []
         for _ in range(self.rng.randint(0, 3)):
             if depth < 2 and self.rng.random() < 0.25:
-                steps = self.rng.randint(0, 1), self.rng.randint(-1, 4)
+                steps = (
+                    self.rng.randint(0, 1),
+                    self.rng.randint(-1 if self.most_rounds < 6 else 0, 4),
+                )
                 body = self.segment(depth + 1) or [self.burst()]
                 records += [
-                    (LOOP, 0, *steps, 0, self.rng.randint(1, 3)),
+                    (LOOP, 0, *steps, 0, self.rng.randint(1, self.most_rounds)),
                     *body,
                     (END, 0, 0, 0, 0, 0),
                 ]
@@ -262,7 +268,8 @@ class StreamWriter:
         subset = self.rng.sample(range(len(self.streams)), self.rng.randint(1, len(self.streams)))
         loops = self.rng.random() < 0.3
         if loops:
-            self.each(subset, (LOOP, 0, self.rng.randint(0, 1), 1, 0, self.rng.randint(1, 3)))
+            rounds = self.rng.randint(1, self.most_rounds)
+            self.each(subset, (LOOP, 0, self.rng.randint(0, 1), 1, 0, rounds))
         for _ in range(self.rng.choice((1, 1, 2))):
             for number in subset:
                 self.streams[number] += self.segment(1)

@@ -90,10 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has what it wanted. Python's own flush at exit must not complain.
         _forget_stdout()
         return EXIT_OK
-    except OSError as error:  # a full disk behind stdout
-        _say(f"output must be writable, not failing with {error.strerror or error}")
+    except OSError as error:
+        code = _unexpected(error)
         _forget_stdout()
-        return EXIT_INPUT
     return code
 
 
@@ -128,7 +127,10 @@ def _run(argv: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_INTERNAL
     except Exception as error:
-        return _unexpected(error)
+        code = _unexpected(error)
+        if isinstance(error, OSError):
+            _forget_stdout()  # what is still in its buffer may not be written either
+        return code
 
 
 def _unexpected(error: Exception) -> int:
@@ -143,6 +145,9 @@ def _unexpected(error: Exception) -> int:
         import traceback
 
         traceback.print_exc()
+    if isinstance(error, OSError) and error.strerror:  # the machine's: a full disk, a limit
+        _say(error.strerror + (f": {error.filename}" if error.filename else ""))
+        return EXIT_INPUT
     if isinstance(error, MemoryError):
         _say("out of memory: try a smaller batch or context")
         return EXIT_INTERNAL

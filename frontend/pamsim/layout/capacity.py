@@ -9,8 +9,6 @@ from pamsim.errors import CapacityError
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
 
-_GIB = 1 << 30
-
 
 def reserved_rows(model: ModelSpec, system: SystemSpec, tier: str) -> int:
     """Rows at the bottom of every bank that the weights take: 0 where they lie in another tier.
@@ -26,8 +24,8 @@ def reserved_rows(model: ModelSpec, system: SystemSpec, tier: str) -> int:
     if rows > organisation.rows:
         over = model.weight_bytes - spec.capacity_bytes
         raise CapacityError(
-            f"weights of {model.name} must fit tier {tier!r} of {_gib(spec.capacity_bytes)}, "
-            f"not need {_gib(model.weight_bytes)}: {_gib(over)} too much",
+            f"weights of {model.name} must fit tier {tier!r} of {_shown(spec.capacity_bytes)}, "
+            f"not need {_shown(model.weight_bytes)}: {_shown(over)} too much",
             None,
             "more devices, or another weights_tier",
         )
@@ -82,10 +80,12 @@ def _message(
     model: ModelSpec, system: SystemSpec, tier: str, need: int, room: int, over: int
 ) -> str:
     tokens = -(-over // _token_bytes(model))
-    beside = f" beside {_gib(model.weight_bytes)} of weights" if system.weights_tier == tier else ""
+    beside = (
+        f" beside {_shown(model.weight_bytes)} of weights" if system.weights_tier == tier else ""
+    )
     return (
-        f"KV cache of {model.name} must fit the {_gib(room)} that tier {tier!r} has{beside}, "
-        f"not need {_gib(need)}: {_gib(over)} or {tokens} tokens too much"
+        f"KV cache of {model.name} must fit the {_shown(room)} that tier {tier!r} has{beside}, "
+        f"not need {_shown(need)}: {_shown(over)} or {tokens} tokens too much"
     )
 
 
@@ -93,5 +93,5 @@ def _token_bytes(model: ModelSpec) -> int:
     return model.kv_bytes_per_token_layer * model.layers
 
 
-def _gib(size: int) -> str:
-    return f"{size / _GIB:.2f} GiB"
+def _shown(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 1 << 30 else f"{size / 2**20:.2f} MiB"

@@ -78,7 +78,8 @@ def half_ulp(magnitude: np.ndarray | float, arithmetic: Arithmetic) -> np.ndarra
     """Half the spacing of stored scores at a magnitude (float64)."""
     bits, smallest = (11, TINY16) if arithmetic.score_dtype == "fp16" else (24, 2.0**-150)
     _, exponent = np.frexp(np.abs(magnitude))  # |x| = f x 2^exponent, 0.5 <= f < 1
-    return np.maximum(np.ldexp(1.0, exponent - 1 - bits), smallest)
+    spacing = np.ldexp(1.0, exponent - 1 - bits)
+    return np.where(np.asarray(magnitude) == 0, smallest, np.maximum(spacing, smallest))
 
 
 def score_tolerance(ref: Reference, columns: int, arithmetic: Arithmetic) -> np.ndarray:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.table import BLOCK_TOKENS, Segment
+from pamsim.layout.table import Segment
 from pamsim.validate.functional_data import PairData
+from pamsim.validate.functional_trace import TokenUse, segment_tokens
 from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
 from pim_isa.arithmetic import Saturations, exponential, to_fp16
-from pim_isa.semantics.hbm_pim import Partial, ScoreRecord
+from pim_isa.semantics.hbm_pim import Partial
 
 LANES = 16
 
@@ -66,8 +67,10 @@ class PairRunner:
     def run(self, request: int, kv_head: int, data: PairData) -> PairOutcome:
         """The pair on every channel that holds it, ascending, merged in FP32."""
         heads = range(kv_head * self.group_size, (kv_head + 1) * self.group_size)
-        stored = np.full((len(heads), data.tokens), np.nan, dtype=np.float32)
-        seen = np.zeros((len(heads), data.tokens), dtype=np.int32)
+        tiling = self.compiled.tiling
+        use = TokenUse(
+            self.compiled.table, len(heads), tiling.parts, data.tokens, tiling.part_columns
+        )
         saturations = Saturations()
         faults: list[str] = []
         final: dict[tuple[int, int], np.ndarray] = {}  # (head of the group, part) -> float32
@@ -96,7 +99,8 @@ class PairRunner:
                     name,
                     getattr(saturations, name) + getattr(result.saturations, name),
                 )
-            self._collect(result.scores, program, segments, numbers, stored, seen)
+            meaning = {number: (head, part) for number, (head, part, _) in numbers.items()}
+            use.replay(result.events, self._streams(program, segments), meaning)
             for number, (head, part, whole) in numbers.items():
                 what = f"query head {heads.start + head} on channel {channel}"
                 left = result.results.get(number)
@@ -116,11 +120,8 @@ class PairRunner:
                 faults.append(f"query head {key[0]} has a final and a partial result")
             final[key] = total.result(saturations)
         output = self._assemble(final, len(heads), faults)
-        for name, wrong in (("no score", seen == 0), ("two scores", seen > 1)):
-            if wrong.any():
-                head, token = np.argwhere(wrong)[0]
-                faults.append(f"token {token} has {name} with query head {heads.start + head}")
-        return PairOutcome(output, stored, saturations, tuple(faults))
+        faults += use.verdict(heads.start)
+        return PairOutcome(output, use.scores, saturations, tuple(faults))
 
     def _channel(
         self,
@@ -141,7 +142,7 @@ class PairRunner:
         first = segments[0]
         for segment in segments:
             local = np.arange(segment.tokens)
-            token = _tokens(segment)[local]
+            token = segment_tokens(segment)
             old = token != data.tokens - 1  # the new token comes through the append buffer
             local, token = local[old], token[old]
             slot = local // table.banks
@@ -161,65 +162,24 @@ class PairRunner:
             for number, a in enumerate(binding.appends)
             if a.request == first.request and a.kv_head == first.kv_head
         }
-        return machine.run(queries, appends, wanted=numbers.keys(), record_scores=True)
+        return machine.run(queries, appends, wanted=numbers.keys(), record=True)
 
     def _unit(self, group: int) -> Unit:
         o = self.compiled.device.organisation
         rest, bank_group = divmod(group, o.bank_groups)
         return Unit(rest // o.sids, rest % o.sids, bank_group)
 
-    def _collect(
-        self,
-        records: tuple[ScoreRecord, ...],
-        program: ChannelProgram,
-        segments: list[Segment],
-        numbers: dict[int, tuple[int, int, bool]],
-        stored: np.ndarray,
-        seen: np.ndarray,
-    ) -> None:
-        """Puts recorded scores at the tokens that lie at the row and column they came from."""
-        table = self.compiled.table
-        for record in records:
-            unit = self._machine[program.sha256].program.streams[record.stream].unit
-            for segment in segments:
-                if self._unit(segment.group) != unit:
-                    continue
-                self._place(record, segment, numbers, table.banks, stored, seen)
-
-    def _place(
-        self,
-        record: ScoreRecord,
-        segment: Segment,
-        numbers: dict[int, tuple[int, int, bool]],
-        banks: int,
-        stored: np.ndarray,
-        seen: np.ndarray,
-    ) -> None:
-        table = self.compiled.table
-        slots = -(-segment.tokens // banks)
-        rows = -(-slots // table.slots_per_row)
-        visits = np.flatnonzero(
-            (record.rows >= segment.k_row) & (record.rows < segment.k_row + rows)
-        )
-        if not len(visits):
-            return
-        slot = (
-            (record.rows[visits, None] - segment.k_row) * table.slots_per_row
-            + record.column // table.vector_columns
-            + np.arange(record.scores.shape[3])
-        )
-        tokens = _tokens(segment)
-        for bank in range(banks):
-            if not record.mask >> bank & 1:
-                continue
-            local = slot * banks + bank
-            valid = local < segment.tokens
-            token = tokens[local[valid]]
-            for j, number in enumerate(record.queries):
-                if number in numbers:
-                    head = numbers[number][0]
-                    stored[head, token] = record.scores[visits, bank, j][valid]
-                    np.add.at(seen[head], token, 1)
+    def _streams(
+        self, program: ChannelProgram, segments: list[Segment]
+    ) -> dict[int, list[Segment]]:
+        """Stream number -> the segments that lie on its unit."""
+        found: dict[int, list[Segment]] = {}
+        units = {s.unit: k for k, s in enumerate(self._machine[program.sha256].program.streams)}
+        for segment in segments:
+            number = units.get(self._unit(segment.group))
+            if number is not None:
+                found.setdefault(number, []).append(segment)
+        return found
 
     def _assemble(
         self, final: dict[tuple[int, int], np.ndarray], heads: int, faults: list[str]
@@ -259,12 +219,6 @@ class _Sum:
         rounded, count = to_fp16(self.output / self.total, saturate=True)
         saturations.results += count
         return rounded
-
-
-def _tokens(segment: Segment) -> np.ndarray:
-    """Token numbers of a segment's local tokens, int64 [tokens]."""
-    within = np.arange(BLOCK_TOKENS)
-    return (segment.blocks[:, None] * BLOCK_TOKENS + within).ravel()[: segment.tokens]
 
 
 def _padded(vectors: np.ndarray, width: int) -> np.ndarray:

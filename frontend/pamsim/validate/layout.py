@@ -9,7 +9,7 @@ layers do not meet is shown on row intervals. Memory stays that of one channel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -194,7 +194,7 @@ def _read_back(segments: list[Segment], table: BlockTable, faults: list[str]) ->
     K is written through BlockTable.places, V through the segments; both are read by the rule of
     Segment's docstring, after everything of the channel has been written.
     """
-    keys, places = table.places(0)
+    keys, places = replace(table, segments=tuple(segments)).places(0)
     field = {n: (places >> np.uint64(low)).astype(np.int64) & (1 << bits) - 1
              for n, (low, bits) in PLACE_FIELDS.items()}  # fmt: skip
     order = np.argsort(field["channel"], kind="stable")

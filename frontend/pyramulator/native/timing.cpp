@@ -182,7 +182,7 @@ void Timing::compile_operation(Operation &op, const Address &address) {
         op.banks += range.count;
     }
     op.ranges.last = static_cast<uint32_t>(ranges_.size());
-    op.plain = !device_.commands[op.command].changes_banks() && op.pushes.first == op.pushes.last;
+    op.plain = !device_.commands[op.command].changes_banks() && !op.refresh && op.pushes.first == op.pushes.last;
 }
 
 void Timing::compile_stores(Operation &op, const Address &address) {

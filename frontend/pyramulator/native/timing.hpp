@@ -47,7 +47,7 @@ struct Operation {
     bool falling_edge = false;
     bool refresh = false;
     bool closes_row = false;
-    bool plain = true;  // its issue changes no bank and no window: only `effects` of it matter
+    bool plain = true;  // its issue changes no bank, moves no window, starts no refresh
     int32_t cycles = 1;
     int32_t banks = 0;
     Tick completion = 0;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pim_isa.semantics.hbm_pim.die import LogicDie, Partial, ScoreRecord
+from pim_isa.semantics.hbm_pim.die import Event, LogicDie, Partial
 from pim_isa.semantics.hbm_pim.group import Group
 from pim_isa.semantics.hbm_pim.visits import fuse
 
@@ -25,4 +25,4 @@ OPERATIONS = {
     "RDR": Group.read_result,
 }
 
-__all__ = ["OPERATIONS", "Group", "LogicDie", "Partial", "ScoreRecord", "fuse"]
+__all__ = ["OPERATIONS", "Event", "Group", "LogicDie", "Partial", "fuse"]

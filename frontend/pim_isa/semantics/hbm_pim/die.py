@@ -34,10 +34,11 @@ class Partial:
 class Event:
     """What a unit did, for a proof that follows tokens through the program.
 
-    kind: "dot" (MACK), "sum" (SUM), "clear" (CLRO or MACV first), "weigh" (MACV), "reduce" (REDG)
-    or "merge" (REDL). queries: query number per held slot, -1 for none. rows and bases int64
-    [visits]; a row visit works on `slots` slots from its base on. scores (of a dot with last = 1):
-    float32 [visits, banks, queries, slots], as stored; banks outside the mask are meaningless.
+    kind: "dot" (MACK), "max" (MAX), "sum" (SUM), "clear" (CLRO or MACV first), "weigh" (MACV),
+    "reduce" (REDG) or "merge" (REDL). queries: query number per held slot, -1 for none. rows and
+    bases int64 [visits]; a row visit works on `slots` slots from its base on. scores (of a dot with
+    last = 1): float32 [visits, banks, queries, slots], as stored; banks outside the mask mean
+    nothing.
     """
 
     stream: int

@@ -6,12 +6,14 @@ at once. The order of FP32 additions is the stated one and no other.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pim_isa.arithmetic import exponential, sum_in_order, to_fp16, tree16
 from pim_isa.errors import IsaError
 from pim_isa.memory import GroupMemory
-from pim_isa.semantics.hbm_pim.die import LogicDie, ScoreRecord
+from pim_isa.semantics.hbm_pim.die import Event, LogicDie
 from pim_isa.table import InstructionTable
 
 EMPTY, PARTIAL, SCORE, PROBABILITY = 0, 1, 2, 3  # what a slot of the PU buffer holds
@@ -88,6 +90,11 @@ class Group:
             )
         self.memory.write(np.array([bank]), np.array([row]), np.array([column]), vector[None])
 
+    def _record(self, kind: str, **details: Any) -> None:
+        if self.die.record and self.active:
+            queries = tuple(-1 if q is None else q for q in self.held[: self.n])
+            self.die.events.append(Event(self.stream, kind, queries, **details))
+
     def _rows(self) -> str:
         return ", ".join("closed" if r == CLOSED else f"row {r}" for r in self.open_row)
 
@@ -157,12 +164,12 @@ class Group:
             self.die.saturations.scores += count
         self.score[index] = result
         self.kind[where] = SCORE if last else PARTIAL
-        if last and self.die.record_scores:
+        if self.die.record:
             stored[:, banks] = result.reshape(len(banks), n, visits, slots).transpose(2, 0, 1, 3)
-            queries = tuple(-1 if q is None else q for q in self.held[:n])
-            self.die.records.append(
-                ScoreRecord(self.stream, queries, rows, column, self.vector, mask, stored)
-            )
+            self._record(
+                "dot", rows=rows, bases=bases, column=column, slots=slots, mask=mask,
+                scores=stored if last else None,
+            )  # fmt: skip
 
     def _vectors(self, rows: np.ndarray, column: int, slots: int) -> np.ndarray:
         """float32 [visits, banks, slots, part, lanes]."""
@@ -194,6 +201,7 @@ class Group:
             raise IsaError("MAX must work on numbers: a score used memory never written")
         if len(banks):
             self.maximum[banks, :n] = np.maximum(self.maximum[banks, :n], values.max(axis=-1))
+        self._record("max", bases=np.array([base]), slots=slots, mask=mask, first=bool(first))
 
     def exponentials(self, slots: int, base: int, mask: int) -> None:
         """EXP."""
@@ -224,12 +232,14 @@ class Group:
         if len(banks):
             values = self.score[banks, :n, base : base + slots]
             self.total[banks, :n] = self.total[banks, :n] + sum_in_order(values)
+        self._record("sum", bases=np.array([base]), slots=slots, mask=mask, first=bool(first))
 
     # --- V phase
 
     def clear(self) -> None:
         """CLRO."""
         self.output[:, : self.n] = 0
+        self._record("clear")
 
     def weigh(self, row: int, column: int, slots: int, base: int, mask: int, first: int) -> None:
         """MACV at the open row."""
@@ -251,7 +261,7 @@ class Group:
             self.output[:, :n] = np.nan
             return
         if first:
-            self.output[:, :n] = 0
+            self.clear()
         if not len(banks):
             return
         source = (bases[:, None] + np.arange(slots)).ravel()
@@ -268,6 +278,7 @@ class Group:
             terms[0] = self.output[banks, j, :width]
             np.multiply(v, weight[:, :, None], out=terms[1:])
             self.output[banks, j, :width] = np.add.reduce(terms, axis=0)
+        self._record("weigh", rows=rows, bases=bases, column=column, slots=slots, mask=mask)
 
     # --- reduction
 
@@ -300,6 +311,7 @@ class Group:
         counts.group_outputs += clipped
         self.group_output[:n, :width] = merged
         self.group_maximum[:n], self.group_total[:n] = top, merged_total
+        self._record("reduce")
 
     def reduce_die(self, slot: int, query: int) -> None:
         """REDL."""
@@ -308,7 +320,9 @@ class Group:
         output = self.group_output[slot, : self.part * self.lanes]
         if np.isnan(output).any() or np.isnan(self.group_maximum[slot]):
             raise IsaError(f"REDL must come after the REDG of query {query}")
-        self.die.merge(self.stream, query, output, self.group_maximum[slot], self.group_total[slot])
+        maximum, total = self.group_maximum[slot], self.group_total[slot]
+        self.die.merge(self.stream, query, output, maximum, total)
+        self._record("merge", slot=slot, query=query)
 
     def read_result(self, query: int, normalise: int) -> None:
         """RDR."""

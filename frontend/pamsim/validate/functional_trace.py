@@ -1,0 +1,197 @@
+"""Follows every token through a program: its K, its exponential and its V count exactly once.
+
+The numbers alone cannot show this: one token of thousands that is left out moves the output by less
+than the bound. So the machine's events are replayed on token numbers: which token each slot of a PU
+buffer stands for, which tokens a sum and an output hold, and what is merged into which accumulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Segment
+from pim_isa.semantics.hbm_pim import Event
+
+NOTHING = -1
+
+
+def segment_tokens(segment: Segment) -> np.ndarray:
+    """Token numbers of a segment's local tokens, int64 [tokens]."""
+    within = np.arange(BLOCK_TOKENS)
+    return (segment.blocks[:, None] * BLOCK_TOKENS + within).ravel()[: segment.tokens]
+
+
+class TokenUse:
+    """How often each token was used, over all channels of one (request, KV head).
+
+    dots, sums, outputs: int32 [heads, parts, tokens], counted where a result took them in; scores:
+    float32 [heads, tokens], NaN where there is none.
+    """
+
+    def __init__(self, table: BlockTable, heads: int, parts: int, tokens: int, part_columns: int):
+        self.table, self.part_columns = table, part_columns
+        self.scores = np.full((heads, tokens), np.nan, dtype=np.float32)
+        self.dots, self.sums, self.outputs = (
+            np.zeros((heads, parts, tokens), dtype=np.int32) for _ in range(3)
+        )
+        self.faults: list[str] = []
+
+    def replay(
+        self,
+        events: Iterable[Event],
+        segments: dict[int, list[Segment]],
+        meaning: dict[int, tuple[int, int]],
+    ) -> None:
+        """Takes in a channel. segments: stream -> the pair's segments on its unit. meaning: query
+        number -> (head of the group, part)."""
+        units: dict[int, _Unit] = {}
+        for event in events:
+            unit = units.get(event.stream)
+            if unit is None:
+                unit = units[event.stream] = _Unit(self, segments.get(event.stream, []), meaning)
+            unit.take(event)
+
+    def verdict(self, first_head: int) -> list[str]:
+        """Faults: every token must count once in every head and part."""
+        for name, count in (("K", self.dots), ("exponential", self.sums), ("V", self.outputs)):
+            wrong = count != 1
+            if wrong.any():
+                head, part, token = np.argwhere(wrong)[0]
+                self.faults.append(
+                    f"{name} of token {token} must count once with query head "
+                    f"{first_head + head}, not {count[head, part, token]} times"
+                )
+        return self.faults
+
+    def fault(self, text: str) -> None:
+        if len(self.faults) < 16:
+            self.faults.append(text)
+
+
+@dataclass
+class _Held:
+    """Tokens that a running maximum, sum or output holds, for which heads; `part` of an output."""
+
+    tokens: list[np.ndarray] = field(default_factory=list)
+    part: int = 0
+    heads: tuple[int, ...] = ()
+
+    def all(self) -> np.ndarray:
+        return np.concatenate(self.tokens) if self.tokens else np.empty(0, dtype=np.int64)
+
+
+class _Unit:
+    def __init__(
+        self, use: TokenUse, segments: list[Segment], meaning: dict[int, tuple[int, int]]
+    ) -> None:
+        self.use, self.table, self.meaning = use, use.table, meaning
+        self.slot_token = np.full((use.table.banks, 1 << 10), NOTHING, dtype=np.int64)
+        self.max, self.sum, self.output = _Held(), _Held(), _Held()
+        self.reduced_sum, self.reduced_output = _Held(), _Held()
+        self.rows: dict[bool, list[tuple[int, int, np.ndarray]]] = {False: [], True: []}
+        for segment in segments:
+            slots = -(-segment.tokens // self.table.banks)
+            rows = -(-slots // self.table.slots_per_row)
+            cells = np.full(rows * self.table.slots_per_row * self.table.banks, NOTHING)
+            cells[: segment.tokens] = segment_tokens(segment)
+            places = cells.reshape(-1, self.table.banks)  # [slot, bank]
+            self.rows[False].append((segment.k_row, rows, places))
+            self.rows[True].append((segment.v_row, rows, places))
+
+    def take(self, event: Event) -> None:
+        if event.kind == "dot":
+            self._dot(event)
+        elif event.kind in ("max", "sum"):
+            if event.first:
+                setattr(self, event.kind, _Held())
+            tokens = self._slots(event)
+            if (tokens == NOTHING).any():
+                self.use.fault(f"{event.kind.upper()} takes a score that is no token's")
+            held = getattr(self, event.kind)
+            held.tokens.append(tokens[tokens != NOTHING])
+            held.heads = self._heads(event)
+        elif event.kind == "clear":
+            self.output = _Held()
+        elif event.kind == "weigh":
+            self._weigh(event)
+        elif event.kind == "reduce":
+            same = np.array_equal(np.sort(self.max.all()), np.sort(self.sum.all()))
+            if not same or self.max.heads != self.sum.heads:
+                self.use.fault(
+                    "the maximum must be that of the tokens whose exponentials are added"
+                )
+            self.reduced_sum = _Held([self.sum.all()])
+            self.reduced_output = _Held([self.output.all()], self.output.part)
+        else:
+            self._merge(event)
+
+    def _heads(self, event: Event) -> tuple[int, ...]:
+        return tuple(self.meaning[q][0] for q in event.queries if q in self.meaning)
+
+    def _places(self, event: Event, value: bool) -> tuple[np.ndarray, int]:
+        """Tokens at the rows and columns of a visit, int64 [visits, slots, banks], and the part."""
+        assert event.rows is not None
+        table = self.table
+        slot, column = divmod(event.column, table.vector_columns)
+        part, inside = divmod(column, self.use.part_columns)
+        tokens = np.full((len(event.rows), event.slots, table.banks), NOTHING, dtype=np.int64)
+        if inside:
+            return tokens, part
+        for first, rows, places in self.rows[value]:
+            at = np.flatnonzero((event.rows >= first) & (event.rows < first + rows))
+            if len(at):
+                slots = (event.rows[at, None] - first) * table.slots_per_row + slot
+                slots = np.minimum(slots + np.arange(event.slots), len(places) - 1)
+                tokens[at] = places[slots]
+        return tokens, part
+
+    def _banks(self, mask: int) -> np.ndarray:
+        return np.flatnonzero([mask >> b & 1 for b in range(self.table.banks)])
+
+    def _slots(self, event: Event) -> np.ndarray:
+        """Tokens of the slots that an event names, int64 [visits x slots x banks of the mask]."""
+        assert event.bases is not None
+        slots = (event.bases[:, None] + np.arange(event.slots)).ravel()
+        return self.slot_token[self._banks(event.mask)][:, slots].T.ravel()
+
+    def _dot(self, event: Event) -> None:
+        assert event.bases is not None
+        banks = self._banks(event.mask)
+        places, part = self._places(event, value=False)
+        tokens = places[:, :, banks]  # [visits, slots, banks]
+        slots = event.bases[:, None] + np.arange(event.slots)
+        self.slot_token[banks[None, None, :], slots[:, :, None]] = tokens
+        valid = tokens != NOTHING
+        for j, query in enumerate(event.queries):
+            if query not in self.meaning:
+                continue
+            head = self.meaning[query][0]
+            np.add.at(self.use.dots[head, part], tokens[valid], 1)
+            if event.scores is not None:
+                scores = event.scores[:, banks, j].transpose(0, 2, 1)
+                self.use.scores[head, tokens[valid]] = scores[valid]
+
+    def _weigh(self, event: Event) -> None:
+        banks = self._banks(event.mask)
+        places, part = self._places(event, value=True)
+        tokens = places[:, :, banks].ravel()
+        weights = self._slots(event)
+        if (tokens == NOTHING).any() or (tokens != weights).any():
+            self.use.fault("MACV weighs a V with another token's exponential")
+        if self.output.tokens and self.output.part != part:
+            self.use.fault("outputs must hold one part of the head dimension")
+        self.output.part = part
+        self.output.tokens.append(tokens[tokens != NOTHING])
+
+    def _merge(self, event: Event) -> None:
+        head, part = self.meaning[event.query]
+        held = event.queries[event.slot]
+        if held not in self.meaning or self.meaning[held][0] != head:
+            self.use.fault("REDL merges one query head's output into another's result")
+        if self.reduced_output.part != part and self.reduced_output.all().size:
+            self.use.fault("REDL merges one part of the head dimension into another")
+        np.add.at(self.use.sums[head, part], self.reduced_sum.all(), 1)
+        np.add.at(self.use.outputs[head, part], self.reduced_output.all(), 1)

@@ -1,0 +1,231 @@
+"""Energy terms against sums by hand. Constants: AttAcc, FGDRAM and Ayna as in energy/hbm3.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep, Tiling
+from pamsim.config import ProgramVariants, describe, load_system
+from pamsim.config.spec import Constant, EnergyTable, SystemSpec
+from pamsim.energy import (
+    EnergyAccount,
+    EnergyTerm,
+    StepActivity,
+    TierActivity,
+    account,
+    banks_of,
+    command_work,
+)
+from pamsim.energy.background import refresh_interval_ps
+from pamsim.layout.table import BlockTable
+from pamsim.sim.run import ChannelRun
+from pim_isa.program import Program
+from pyramulator.result import ChannelResult, Residency
+from pyramulator.stream import CommandStream
+
+SYSTEM = load_system("pam-hbm")
+DEVICE = SYSTEM.tier("hbm").device
+CHANNELS, LAYERS = 3, 2
+TICKS = 26_000  # 10 us at 2.6 GHz
+
+
+def system(*drop: str, **change: float) -> SystemSpec:
+    """pam-hbm without, or with other, or with more energy constants."""
+    kept = [c for c in DEVICE.energy.constants if c.name not in (*drop, *change)]
+    kept += [Constant(name, value, "1", "test") for name, value in change.items()]
+    device = replace(DEVICE, energy=EnergyTable(tuple(kept)))
+    return replace(SYSTEM, tiers=(replace(SYSTEM.tier("hbm"), device=device),))
+
+
+def terms(
+    counts: dict[str, int],
+    machine: SystemSpec = SYSTEM,
+    activity: StepActivity | None = None,
+    residency: tuple[int, int, int, int] = (TICKS, 0, 0, TICKS),
+) -> dict[str, EnergyTerm]:
+    """Terms by name of 3 channels x 2 layers that each issued `counts` in 10 us."""
+    found = evaluate(counts, machine, activity, residency)
+    assert found.missing == ()
+    return {t.name: t for t in found.terms}
+
+
+def evaluate(
+    counts: dict[str, int],
+    machine: SystemSpec = SYSTEM,
+    activity: StepActivity | None = None,
+    residency: tuple[int, int, int, int] = (TICKS, 0, 0, TICKS),
+) -> EnergyAccount:
+    device = machine.tier("hbm").device
+    bindings = tuple(ChannelBinding(c, (), (), (), ()) for c in range(CHANNELS))
+    program = ChannelProgram(Program("hbm_pim", ()), b"", "0" * 64, bindings)
+    active, precharged, refreshing, open_banks = (np.array([n, n]) for n in residency)
+    result = ChannelResult(
+        TICKS, counts, None, Residency("PseudoChannel", active, precharged, refreshing, open_banks)
+    )
+    run = ChannelRun(
+        program,
+        CommandStream(np.zeros((0, 5), np.int32), ()),
+        describe(device, ProgramVariants((1,), (128,), (128,))),
+        result,
+        LAYERS,
+    )
+    table = BlockTable("handmade", 2, 80, 16, 4, 8, 4, (), np.zeros((80, 16), np.int64), 0, 16384)
+    compiled = CompiledStep(
+        "hbm", device, LAYERS, table, Tiling(1, 128, 1, 8, 8, 4, 1), (program,),
+        ProgramVariants((1,), (128,), (128,)), 80 - CHANNELS,
+    )  # fmt: skip
+    quiet = TierActivity("hbm", 20_000_000, 0, 0, 0, 0, 0, 128)
+    return account(
+        [compiled], [[run]], machine, activity or StepActivity(20_000_000, 0, 0, (quiet,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "term", "count", "unit"),
+    [
+        # command, its term, what one command is of it, the constant
+        ("ACT", "activate", 1, 909),
+        ("ACTbg", "activate", 4, 909),  # the four banks it opens
+        ("MACbg_q1", "mac_cell_read", 4 * 32 * 8, 0.44),  # 32 B in each of four banks, in bits
+        ("MACbg_q1", "mac_arithmetic", 4 * 16, 0.32),  # 16 lanes in each of four PUs
+        ("MACbg_q3", "mac_cell_read", 4 * 32 * 8, 0.44),  # the column is read once for 3 queries
+        ("MACbg_q3", "mac_arithmetic", 3 * 4 * 16, 0.32),
+        ("MAX_64", "maximum", 4 * 64, 0.08),
+        ("EXP_64", "exponential", 4 * 64, 1.28),
+        ("SUM_64", "sum", 4 * 64, 0.16),
+        ("REDBG_128", "group_reduction", 4 * 128, 0.32),
+        ("REDBG_128", "group_reduction_path", 4 * 128 * 16, 1.01),
+        ("REDLD", "logic_die_path", 256, 1.23 + 0.5),  # to the global I/O, through the TSV
+        ("WRQ", "query_load_path", 256, 1.73),
+        ("WRQ", "query_load_bank_group", 4 * 256, 1.01),  # broadcast to four PUs
+        ("RD", "read", 256, 3.18),  # 0.44 + 1.01 + 1.23 + 0.5, without the interposer
+        ("WR", "write", 256, 3.18),
+        ("REFab", "refresh", 1, 102.85 * 350),  # mW x 350 ns
+    ],
+)
+def test_a_command_costs_what_it_does(command: str, term: str, count: int, unit: float) -> None:
+    found = terms({command: 5})[term]
+    # 5 commands a run, 3 channels, 2 layers
+    assert found.count == 5 * CHANNELS * LAYERS * count
+    assert found.unit_energy_pj == pytest.approx(unit, rel=1e-12)
+    assert found.pj == found.unit_energy_pj * found.count
+    assert dict(found.commands) == {command: count}
+    assert found.source
+
+
+def test_a_mac_pays_no_way_to_the_pins() -> None:
+    names = set(terms({"MACbg_q1": 1}))
+    charged = {n for n in names if not n.startswith(("background", "refresh"))}
+    assert charged == {"mac_cell_read", "mac_arithmetic", "buffers"}
+
+
+def test_buffers_are_charged_in_bytes_of_the_constant() -> None:
+    # A MAC of 2 queries reads 2 x 32 B in each of four PUs, at 0.0034 pJ a byte.
+    found = terms({"MACbg_q2": 1})["buffers"]
+    assert found.pj == pytest.approx(256 * CHANNELS * LAYERS * 0.0034, rel=1e-12)
+
+
+def test_precharges_are_in_the_activates_constant() -> None:
+    without, with_pre = terms({"ACTbg": 3}), terms({"ACTbg": 3, "PREbg": 9, "PREab": 2})
+    assert without == with_pre
+
+
+def test_a_multiple_of_a_read_replaces_the_macs_terms() -> None:
+    plain = terms({"MACbg_q1": 10, "ACTbg": 1})
+    found = terms({"MACbg_q1": 10, "ACTbg": 1}, system(mac_read_multiple=3))
+    assert set(plain) - set(found) == {"mac_cell_read", "mac_arithmetic"}
+    assert set(found) - set(plain) == {"mac_read_multiple"}
+    assert found["mac_read_multiple"].pj == pytest.approx(3 * plain["mac_cell_read"].pj)
+    assert found["activate"] == plain["activate"]
+
+
+@pytest.mark.parametrize(
+    "name", ["act_pre_pj", "mac_pj", "background_precharged_mw", "tsv_pj_per_bit"]
+)
+def test_a_missing_constant_makes_the_energy_unknown(name: str) -> None:
+    found = evaluate({"ACTbg": 1, "MACbg_q1": 1, "REDLD": 1}, system(name))
+    assert found.total_pj is None
+    assert found.terms == ()
+    assert found.missing == (f"hbm3-pam: {name}",)
+
+
+def test_a_constant_that_nothing_needs_may_be_missing() -> None:
+    assert evaluate({"ACTbg": 1}, system("exponential_pj")).total_pj is not None
+
+
+def test_a_host_without_energy_makes_the_energy_unknown() -> None:
+    host = replace(SYSTEM.host, energy_pj_per_flop=None)
+    assert evaluate({}, replace(SYSTEM, host=host)).missing == ("h100: energy",)
+
+
+class TestBackground:
+    def test_every_pseudo_channel_is_charged_once_for_the_whole_step(self) -> None:
+        tier = TierActivity("hbm", 20_000_000, 0, 0, 0, 0, 0, 128)
+        activity = StepActivity(50_000_000, 0, 0, (tier,))
+        found = terms({}, activity=activity, residency=(20_000, 5_000, 1_000, 60_000))
+        counted = sum(
+            t.count
+            for n, t in found.items()
+            if n.startswith("background") and n != "background_open_banks"
+        )
+        # 80 channels x 2 pseudo-channels x 50 us
+        assert counted == pytest.approx(80 * 2 * 50_000)
+
+    def test_simulated_states_have_their_own_power(self) -> None:
+        found = terms({}, residency=(20_000, 5_000, 1_000, 60_000))
+        per_run = CHANNELS * LAYERS * 2  # pseudo-channels
+        ns_of = 1000 / 2600  # of a tick
+        assert found["background_active"].pj == pytest.approx(78.32 * 20_000 * ns_of * per_run)
+        assert found["background_precharged"].pj == pytest.approx(77.55 * 5_000 * ns_of * per_run)
+        assert found["background_refreshing"].pj == pytest.approx(78.32 * 1_000 * ns_of * per_run)
+        # 60,000 bank ticks of which the first bank's 20,000 are in the active power
+        extra = (80.63 - 78.32) / 15 * 40_000 * ns_of * per_run
+        assert found["background_open_banks"].pj == pytest.approx(extra)
+
+    def test_refresh_goes_on_where_nothing_was_simulated(self) -> None:
+        found = terms({})
+        # 160 pseudo-channels for 20 us of which 6 were simulated for 10 us twice: 3080 us
+        assert found["refresh_unsimulated"].count == 3_080_000_000 // refresh_interval_ps(DEVICE)
+        # nREFI = 5070 CK of 1.3 GHz = 3.9 us (PAM, Table 1)
+        assert refresh_interval_ps(DEVICE) == 3_900_000
+
+
+def test_what_crosses_the_pins_pays_the_interposer_once() -> None:
+    tier = TierActivity("hbm", 20_000_000, 100, 20, 300, 1000, 7, 128)
+    found = terms({}, activity=StepActivity(20_000_000, 500, 4096, (tier,)))
+    bits = {
+        "query_broadcast": 100 * 8,
+        "append_transfer": 20 * 8,
+        "result_return": 300 * 8,
+        "between_devices": 2 * 1000 * 8,  # out of one stack and into another
+        "host_memory_transfer": 4096 * 8,
+    }
+    for name, count in bits.items():
+        assert (found[name].count, found[name].unit_energy_pj) == (count, 0.3)
+    assert found["arithmetic"].pj == pytest.approx(500 * 0.16)
+    assert found["host_memory_activate"].count == 4  # rows of 1 KiB
+    assert found["cross_channel_reduction"].count == 2 * 7 * 128
+
+
+def test_a_link_with_energy_of_its_own_is_a_term_of_its_own() -> None:
+    tier = SYSTEM.tier("hbm")
+    machine = replace(
+        SYSTEM, tiers=(replace(tier, link=replace(tier.link, energy_pj_per_bit=4.4)),)
+    )
+    activity = TierActivity("hbm", 20_000_000, 100, 0, 0, 0, 0, 128)
+    found = terms({}, machine, StepActivity(20_000_000, 0, 0, (activity,)))
+    assert found["query_broadcast_link"].pj == pytest.approx(100 * 8 * 4.4)
+
+
+def test_every_command_of_the_family_has_its_work_and_banks() -> None:
+    description = describe(DEVICE, ProgramVariants((1, 2), (16,), (16,)))
+    banks = {c.name: banks_of(c.name, DEVICE) for c in description.commands}
+    for name in banks:
+        command_work(name, DEVICE)
+    assert banks["ACT"] == banks["RD"] == 1
+    assert banks["ACTbg"] == banks["MACbg_q2"] == banks["EXP_16"] == 4
+    assert banks["PREab"] == banks["REFab"] == 32  # 2 SIDs x 4 groups x 4 banks
+    assert banks["RDRES"] == 0

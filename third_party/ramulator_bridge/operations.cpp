@@ -1,0 +1,58 @@
+#include "operations.hpp"
+
+#include <algorithm>
+
+namespace ramulator_bridge {
+namespace {
+
+bool overlap(int a, int b) { return a == -1 || b == -1 || a == b; }
+
+}  // namespace
+
+int Operations::make(int number, const Target &target) {
+    const Command &command = standard_.commands[number];
+    Target scoped(target);
+    std::fill(scoped.begin() + command.scope + 1, scoped.end(), -1);
+    const auto [place, is_new] = numbers_.try_emplace({number, scoped}, static_cast<int>(all_.size()));
+    const int made = place->second;
+    if (!is_new) return made;
+
+    Operation operation{};
+    operation.command = number;
+    operation.address.assign(scoped.begin(), scoped.end());
+    operation.address.resize(standard_.n_levels(), -1);
+    for (size_t bank = 0; bank < device_.m_bank_nodes.size(); ++bank) {
+        if (!Ramulator::DRAMDevice::bank_matches(device_.m_bank_nodes[bank], operation.address)) continue;
+        operation.bank_numbers.push_back(static_cast<int>(bank));
+        operation.banks.push_back(device_.m_bank_nodes[bank]);
+    }
+    operation.opens = operation.closes = kNone;
+    operation.slot = command.slot;
+    operation.row_use = command.row_use;
+    operation.closes_row = command.closes_row();
+    operation.falling_edge = command.falling_edge;
+    all_.push_back(std::move(operation));
+    // A prerequisite goes to the target of the request, with -1 below its own scope (rule 6). OPEN and
+    // CLOSE commands may name prerequisites too, but none that leads back here: opens are OPEN
+    // commands, closes are CLOSE commands, and a CLOSE always issues.
+    if (command.row_use != RowUse::Close && command.row_use != RowUse::None) {
+        const int opens = command.opens == kNone ? kNone : make(command.opens, scoped);
+        const int closes = command.closes == kNone ? kNone : make(command.closes, scoped);
+        all_[made].opens = opens;
+        all_[made].closes = closes;
+    }
+    return made;
+}
+
+bool Operations::meet(int a, int b) const {
+    const auto &one = all_[a].address, &other = all_[b].address;
+    for (int level = 0; level < standard_.depth; ++level)
+        if (!overlap(one[level], other[level])) return false;
+    return true;
+}
+
+bool Operations::share_pseudo_channel(int a, int b) const {
+    return standard_.depth < 2 || overlap(all_[a].address[1], all_[b].address[1]);
+}
+
+}  // namespace ramulator_bridge
