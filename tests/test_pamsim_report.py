@@ -91,7 +91,7 @@ class TestSummary:
         text = self.text(document)
         for wanted in (
             "llama-3-8b on pam-hbm, batch 1, context 700",
-            "Latency",
+            "One decode step takes",
             "attention in memory",
             "Energy",
             "a token",

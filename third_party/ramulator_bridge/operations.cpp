@@ -32,15 +32,14 @@ int Operations::make(int number, const Target &target) {
     operation.closes_row = command.closes_row();
     operation.falling_edge = command.falling_edge;
     all_.push_back(std::move(operation));
-    // A prerequisite goes to the target of the request, with -1 below its own scope (rule 6). OPEN and
-    // CLOSE commands may name prerequisites too, but none that leads back here: opens are OPEN
-    // commands, closes are CLOSE commands, and a CLOSE always issues.
-    if (command.row_use != RowUse::Close && command.row_use != RowUse::None) {
-        const int opens = command.opens == kNone ? kNone : make(command.opens, scoped);
-        const int closes = command.closes == kNone ? kNone : make(command.closes, scoped);
-        all_[made].opens = opens;
-        all_[made].closes = closes;
-    }
+    // A prerequisite goes to the target of the request, with -1 below its own scope (rule 6).
+    const bool may_open = command.row_use == RowUse::Access && command.opens != kNone;
+    const bool may_close = command.row_use != RowUse::Close && command.row_use != RowUse::None &&
+                           command.closes != kNone;
+    const int opens = may_open ? make(command.opens, scoped) : kNone;
+    const int closes = may_close ? make(command.closes, scoped) : kNone;
+    all_[made].opens = opens;
+    all_[made].closes = closes;
     return made;
 }
 

@@ -12,10 +12,13 @@ from pamsim.errors import InputError
 
 if TYPE_CHECKING:
     from pamsim.compiler.compiled import CompiledStep
-    from pamsim.config.spec import SystemSpec
+    from pamsim.config.spec import DeviceSpec, SystemSpec
     from pamsim.model.spec import ModelSpec
     from pamsim.sim.run import ChannelRun
+    from pamsim.validate.timing import TimingVerdict
     from pamsim.workload.step import DecodeStep
+
+SEQUENCE_RULE = "as asked"  # every stream issues what it asks for, in its order
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,12 @@ def prove(
 ) -> dict[str, Any]:
     """The `validation` part of a result, by the proofs that `mode` asks for."""
     from pamsim.report.validation import validation_entry
-    from pamsim.sim import count_commands
 
     if mode == "off":
         return validation_entry(None, None, None)
     from pamsim.validate.functional import prove_function
     from pamsim.validate.layout import prove_layout
-    from pamsim.validate.timing import check_log, combine
+    from pamsim.validate.timing import combine
 
     progress.phase("proving the layout")
     layout = prove_layout(compiled.table, job.model, job.step, job.system, tier=job.tier)
@@ -95,22 +97,7 @@ def prove(
     verdicts = []
     for number, run in enumerate(runs):
         progress.advance(number, len(runs))
-        assert run.result.log is not None, "the timing proof needs logs"
-        verdicts.append(
-            check_log(
-                compiled.device,
-                run.description.levels,
-                [c.name for c in run.description.commands],
-                run.result.log,
-                ticks=run.result.ticks,
-                # A row command may come more often than asked: refresh closes rows.
-                expected_counts={
-                    name: count
-                    for name, count in count_commands(run.program.program).items()
-                    if not name.startswith(("ACT", "PRE"))
-                },
-            )
-        )
+        verdicts.append(_timing(run, compiled.device))
     timing = combine(verdicts)
     progress.phase("proving that the programs compute attention")
     functional = prove_function(
@@ -122,6 +109,47 @@ def prove(
     )
     gc.collect()
     return validation_entry(functional, layout, timing, len(runs))
+
+
+def _timing(run: ChannelRun, device: DeviceSpec) -> TimingVerdict:
+    """One log: the device's rules, and that every stream issued what it asked for, in order."""
+    from dataclasses import replace
+
+    from pamsim.cli.asked import asked_sequences
+    from pamsim.sim import count_commands
+    from pamsim.validate.timing import check_log, check_sequence
+
+    assert run.result.log is not None, "the timing proof needs logs"
+    levels, log = run.description.levels, run.result.log
+    names = [c.name for c in run.description.commands]
+    verdict = check_log(
+        device,
+        levels,
+        names,
+        log,
+        ticks=run.result.ticks,
+        # A row command may come more often than asked: refresh closes rows.
+        expected_counts={
+            name: count
+            for name, count in count_commands(run.program.program).items()
+            if not name.startswith(("ACT", "PRE"))
+        },
+    )
+    if verdict.verdict == "unchecked":
+        return verdict
+    faults = check_sequence(device, levels, names, asked_sequences(run.stream), log)
+    rules = (*verdict.rules, SEQUENCE_RULE)
+    if not faults:
+        return replace(verdict, rules=rules)
+    first = f"{SEQUENCE_RULE}: stream {faults[0].stream}: {faults[0].text}"
+    return replace(
+        verdict,
+        verdict="violated",
+        violations=verdict.violations + len(faults),
+        first=verdict.first or first,
+        rules=rules,
+        by_rule={**verdict.by_rule, SEQUENCE_RULE: len(faults)},
+    )
 
 
 def versions() -> dict[str, str]:

@@ -25,12 +25,13 @@ def print_summary(document: dict[str, Any], console: Console, directory: str) ->
     console.print(
         Text.assemble(
             (f"{document['model']} on {document['system']}", "bold"),
-            f", batch {workload['batch']}, {words.contexts_words(workload['contexts'])}: "
-            f"one decode step, {document['engine']} engine",
+            f", batch {workload['batch']}, {words.contexts_words(workload['contexts'])}",
         )
     )
     _section(
-        console, f"Latency {words.duration(document['latency_ns'])}", _latency(document, console)
+        console,
+        f"One decode step takes {words.duration(document['latency_ns'])}",
+        _latency(document, console),
     )
     _section(console, _energy_title(document), _energy(document, console))
     for name, tier in document["tiers"].items():

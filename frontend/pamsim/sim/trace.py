@@ -10,6 +10,7 @@ from pamsim.compiler.compiled import ChannelProgram, CompiledStep
 from pamsim.config import describe
 from pamsim.errors import InputError
 from pamsim.sim.expand import expand
+from pim_isa import Unit
 from pyramulator.description import Description, RowUse
 from pyramulator.engine import Engine
 
@@ -66,10 +67,10 @@ def _program(compiled: CompiledStep, channel: int) -> ChannelProgram:
     raise InputError(f"channel must have work in this step, not {channel}", None, f"{busy} has")
 
 
-def _row_offset(compiled: CompiledStep, channel: int, layer: int, unit: object) -> int:
+def _row_offset(compiled: CompiledStep, channel: int, layer: int, unit: Unit) -> int:
     organisation = compiled.device.organisation
-    pc, sid, bg = unit.pseudo_channel, unit.sid, unit.bank_group  # type: ignore[attr-defined]
-    group = (pc * organisation.sids + sid) * organisation.bank_groups + bg
+    node = unit.pseudo_channel * organisation.sids + unit.sid
+    group = node * organisation.bank_groups + unit.bank_group
     return int(compiled.table.rows_per_layer[channel, group]) * layer
 
 

@@ -181,7 +181,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
         tiling.tokens,
         len({s.channel for s in segments}),
     )
-    largest = float(np.abs(data.value).max())
+    largest = bounds.largest(data.value)
     faults = list(outcome.faults)
     error: float | None = None
     bound: float | None = None

@@ -74,6 +74,11 @@ def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
     return total / weight.sum(axis=1, keepdims=True)
 
 
+def largest(value: np.ndarray) -> float:
+    """max |value|, without a copy of the array."""
+    return max(float(value.max()), -float(value.min()))
+
+
 def half_ulp(magnitude: np.ndarray | float, arithmetic: Arithmetic) -> np.ndarray:
     """Half the spacing of stored scores at a magnitude (float64)."""
     bits, smallest = (11, TINY16) if arithmetic.score_dtype == "fp16" else (24, 2.0**-150)
@@ -92,7 +97,7 @@ def value_bound(
     scores: np.ndarray, value: np.ndarray, tile_tokens: int, merges: int, arithmetic: Arithmetic
 ) -> np.ndarray:
     """P.V bound, float64 [heads]: the device's output against the softmax of its stored scores."""
-    largest = float(np.abs(value).max())
+    top = largest(value)
     tokens = len(value)
     total = np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)
     weights = 2 * merges * U32 + U16  # the bank's weight is always FP16
@@ -103,14 +108,14 @@ def value_bound(
     else:
         weights += 2 * U32  # P, and its product with V
     # Products of errors: below 1 % of the sum, as every term is below 2^-7.
-    return 1.01 * largest * (weights + subnormal) + rounding_bound(value, tile_tokens, merges)
+    return 1.01 * top * (weights + subnormal) + rounding_bound(value, tile_tokens, merges)
 
 
 def rounding_bound(value: np.ndarray, tile_tokens: int, merges: int) -> float:
     """The part of the P.V bound that is not a change of weights: how far from V's hull at most."""
     hand_over = 3 * U16
     fp32 = 2 * (tile_tokens + 3 * merges + 8) * U32
-    return 1.01 * (float(np.abs(value).max()) * (hand_over + fp32) + 3 * TINY16)
+    return 1.01 * (largest(value) * (hand_over + fp32) + 3 * TINY16)
 
 
 def attention_bound(
@@ -120,7 +125,7 @@ def attention_bound(
     folding = np.abs(ref.folded_scores - ref.scores).max(axis=1)
     storing = score_tolerance(ref, columns, arithmetic).max(axis=1)
     moved = folding + storing
-    return values + float(np.abs(value).max()) * moved * 1.001
+    return values + largest(value) * moved * 1.001
 
 
 def within_hull(output: np.ndarray, value: np.ndarray, tolerance: float) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 FP16_MAX = 65504.0
 QUERY_SCALE = 2.0  # random q is N(0, 2): scores reach about +-10, most of the range up to 16
 
-# Score of token i of n, as a fraction of the pattern's amplitude.
+CHUNK = 16384  # tokens drawn at a time
 PATTERNS = ("huge", "equal", "dominant", "lowest", "alternating", "ascending", "overflow")
 _AMPLITUDE = {
     "huge": 30000.0,
@@ -65,19 +65,21 @@ def draw(
         raise ValueError(f"scores must be one of {SCORES}, not {scores!r}")
     rng = np.random.default_rng([seed, request, kv_head])
     scale = 1.0 / math.sqrt(head_dim)
+    size, shape = (0.0, None) if scores == "random" else _pattern(scores, rng, tokens)
     query = QUERY_SCALE * rng.standard_normal((heads, head_dim), dtype=np.float32)
-    key = rng.standard_normal((tokens, head_dim), dtype=np.float32)
-    value = rng.standard_normal((tokens, head_dim), dtype=np.float32)
-    if scores != "random":
-        query, key = _pattern(scores, rng, heads, head_dim, tokens)
-    clipped = 0
-    converted = []
-    for array in (query, key, value):
-        half, count = convert(array, dtype)
-        converted.append(half)
-        clipped += count
-    q, k, v = converted
-    return PairData(q, fold(q, scale), k, v, clipped, scale)
+    if shape is not None:
+        query[:] = size
+    half_query, clipped = convert(query, dtype)
+    key, value = (np.empty((tokens, head_dim), dtype=np.float16) for _ in range(2))
+    for start in range(0, tokens, CHUNK):  # float32 numbers of a chunk only: memory
+        part = slice(start, min(start + CHUNK, tokens))
+        for array, pattern in ((key, shape), (value, None)):
+            numbers = rng.standard_normal((part.stop - start, head_dim), dtype=np.float32)
+            if pattern is not None:
+                numbers[:] = (pattern[part] * scale / size)[:, None]
+            array[part], count = convert(numbers, dtype)
+            clipped += count
+    return PairData(half_query, fold(half_query, scale), key, value, clipped, scale)
 
 
 def fold(query: np.ndarray, scale: float) -> np.ndarray:
@@ -106,24 +108,21 @@ def to_bf16(values: np.ndarray) -> np.ndarray:
     return (rounded & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def _pattern(
-    name: str, rng: np.random.Generator, heads: int, head_dim: int, tokens: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """q and k with q.k x scale = the pattern: q is constant, k constant along the dimension."""
+def _pattern(name: str, rng: np.random.Generator, tokens: int) -> tuple[float, np.ndarray]:
+    """Size of every element of q, and the scores float32 [tokens].
+
+    q is constant and k is constant along the dimension, so q.k x scale is the score exactly but for
+    the rounding of k.
+    """
     token = np.arange(tokens)
     if name == "dominant":
         shape = (token == rng.integers(tokens)).astype(np.float32)
     elif name == "alternating":
-        shape = np.where(token % 2, -1.0, 1.0).astype(np.float32)
+        shape = np.where(token % 2, -1.0, 1.0)
     elif name in ("ascending", "huge"):
-        shape = ((token + 1) / tokens * 2 - 1).astype(np.float32)
+        shape = (token + 1) / tokens * 2 - 1
     elif name == "overflow":
         shape = np.where(token % 3 == 0, 1.0, np.where(token % 3 == 1, -1.0, 0.01))
     else:  # equal, lowest
-        shape = np.ones(tokens, dtype=np.float32)
-    size = 16.0 if name == "overflow" else 1.0  # of q's elements
-    query = np.full((heads, head_dim), size, dtype=np.float32)
-    key = np.repeat(
-        (_AMPLITUDE[name] * shape / (math.sqrt(head_dim) * size))[:, None], head_dim, axis=1
-    )
-    return query, key.astype(np.float32)
+        shape = np.ones(tokens)
+    return (16.0 if name == "overflow" else 1.0), (_AMPLITUDE[name] * shape).astype(np.float32)

@@ -1,0 +1,221 @@
+"""Finds a built Ramulator 2.1 and compiles our bridge against it, once, into the user's cache.
+
+Nothing here fetches, changes or builds Ramulator: RAMULATOR2_ROOT names a checkout that its owner
+has built as its own README says. The compiler sees our sources, its headers and its library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyramulator.errors import EngineError
+
+ROOT_VARIABLE = "RAMULATOR2_ROOT"
+VERSION = "2.1"
+COMMIT = "c5b1c3a478b68853a61a0b8f99510d0dde7e6fd0"
+"""The commit of CMU-SAFARI/ramulator2 that the bridge is verified with."""
+
+CORE_DIGEST = "dd06a9a2bd2c3b961bd2ed4fb95e0b985cf7d270830e220de990c36368e659a5"
+"""core_digest of that commit: known without git too, and of no other content."""
+
+HERE = Path(__file__).resolve().parent
+NATIVE = HERE / "native"  # pyramulator.h
+SOURCES = HERE.parent.parent / "third_party" / "ramulator_bridge"
+LIBRARY = "libramulator.so"
+FLAGS = ("-std=c++20", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra")
+
+_HOW_TO_BUILD = "build it as its README says (mkdir -p build; cd build; cmake ..; make)"
+
+
+@dataclass(frozen=True)
+class Ramulator:
+    """A checkout of Ramulator 2.1 that the bridge can be compiled against."""
+
+    root: Path
+    commit: str | None  # None: the checkout has no git history to ask
+    library: Path
+    library_digest: str  # sha256 of the built library
+
+
+def find() -> Ramulator:
+    """The checkout that RAMULATOR2_ROOT names.
+
+    Raises EngineError, which says what to do, where the variable is not set, and where the folder is
+    missing, of another version or commit, changed, or not built.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if not named:
+        raise EngineError(
+            f"{ROOT_VARIABLE} must name a built checkout of Ramulator {VERSION}: "
+            f"export {ROOT_VARIABLE}=/path/to/ramulator2"
+        )
+    root = Path(named).expanduser().resolve()
+    if not root.is_dir():
+        raise EngineError(f"{ROOT_VARIABLE} must name a folder, not {named}")
+    version = _version(root)
+    if version is None:
+        raise EngineError(f"{ROOT_VARIABLE} must name a checkout of Ramulator {VERSION}, not {named}")
+    if version != VERSION:
+        raise EngineError(f"Ramulator in {named} must be version {VERSION}, not {version}: {_checkout(root)}")
+    commit = _commit(root)
+    if commit is not None and commit != COMMIT:
+        raise EngineError(
+            f"Ramulator in {named} must be at commit {COMMIT[:7]}, not {commit[:7]}: {_checkout(root)}"
+        )
+    if core_digest(root) != CORE_DIGEST:
+        raise EngineError(
+            f"the sources of Ramulator in {named} must be those of commit {COMMIT[:7]}, "
+            f"and differ: {_checkout(root)}"
+        )
+    library = root / LIBRARY
+    if not library.is_file():
+        raise EngineError(f"Ramulator in {named} must be built, and has no {LIBRARY}: {_HOW_TO_BUILD}")
+    newest = max(path.stat().st_mtime for path in _core_files(root))
+    if library.stat().st_mtime < newest:
+        raise EngineError(f"{library} must be newer than Ramulator's sources: {_HOW_TO_BUILD} again")
+    return Ramulator(root, commit, library, hashlib.sha256(library.read_bytes()).hexdigest())
+
+
+def core_digest(root: Path) -> str:
+    """sha256 of the sources the bridge relies on: base, device, controller. Not the standards.
+
+    Ramulator's build writes src/ramulator/dram/impl anew, so those files may differ in layout.
+    """
+    digest = hashlib.sha256()
+    for path in _core_files(root):
+        name = path.relative_to(root).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def build() -> Path:
+    """The bridge's shared library, compiled where the cache has none for this Ramulator.
+
+    Raises EngineError where Ramulator or the compiler is not usable.
+    """
+    ramulator = find()
+    command = _compile_command(ramulator)
+    target = cache_directory() / f"ramulator_bridge-{_key(ramulator, command)}.so"
+    if target.is_file():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".building-", suffix=".so")
+    except OSError as error:
+        raise EngineError(f"the cache directory {target.parent} must be writable: {error}") from None
+    os.close(handle)
+    try:
+        _compile([*command, "-o", aside])
+        os.chmod(aside, 0o755)
+        os.replace(aside, target)  # another process that builds the same sees all of it or nothing
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return target
+
+
+def cache_directory() -> Path:
+    """$XDG_CACHE_HOME/pamsim, else ~/.cache/pamsim."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    return base / "pamsim"
+
+
+def _version(root: Path) -> str | None:
+    """The version in CMakeLists.txt; None where there is none. 2.0 writes it in one line, 2.1 in three."""
+    path = root / "CMakeLists.txt"
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"project\s*\(\s*Ramulator\s+VERSION\s+(\d+\.\d+)", text)
+    return found[1] if found else None
+
+
+def _commit(root: Path) -> str | None:
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _checkout(root: Path) -> str:
+    return f"git -C {shlex.quote(str(root))} checkout {COMMIT[:7]}, then {_HOW_TO_BUILD}"
+
+
+def _core_files(root: Path) -> Iterator[Path]:
+    source = root / "src" / "ramulator"
+    for folder in ("base", "dram", "controller"):
+        for path in sorted((source / folder).glob("*.[hc]*")):
+            if path.suffix in (".h", ".cpp"):
+                yield path
+
+
+def _compile_command(ramulator: Ramulator) -> list[str]:
+    sources = sorted(SOURCES.glob("*.cpp"))
+    if not sources:
+        raise EngineError(
+            f"the bridge's sources must be in {SOURCES}: install pamsim from its checkout "
+            "(pip install -e .)"
+        )
+    return [
+        *shlex.split(os.environ.get("CXX", "g++")),
+        *FLAGS,
+        f"-I{NATIVE}",
+        "-isystem",
+        str(ramulator.root / "src"),
+        f'-DRAMULATOR_BRIDGE_BUILD="{_build_name(ramulator)}"',
+        *map(str, sources),
+        str(ramulator.library),
+        f"-Wl,-rpath,{ramulator.root}",
+    ]
+
+
+def _build_name(ramulator: Ramulator) -> str:
+    return f"ramulator {COMMIT[:7]} library {ramulator.library_digest[:16]} bridge {_sources_hash()[:16]}"
+
+
+def _sources_hash() -> str:
+    digest = hashlib.sha256()
+    for path in [*sorted(SOURCES.glob("*.[hc]pp")), NATIVE / "pyramulator.h"]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _key(ramulator: Ramulator, command: list[str]) -> str:
+    """Names Ramulator's commit and library, the compiler, the whole command line and our sources."""
+    compiler = shlex.split(os.environ.get("CXX", "g++"))
+    try:
+        version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EngineError(
+            f"a C++20 compiler must be there to compile the bridge, and {compiler[0]} fails: {error}"
+        ) from None
+    digest = hashlib.sha256(version)
+    for part in (*command, CORE_DIGEST, ramulator.library_digest, _sources_hash()):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+def _compile(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise EngineError(f"the bridge must compile, and {command[0]} fails: {error}") from None
+    if done.returncode != 0:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
+        raise EngineError(f"the bridge must compile against {ROOT_VARIABLE}, and does not: {first}")
