@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NATIVE := $(wildcard frontend/pyramulator/native/*) frontend/pyramulator/_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench generate docs clean
+.PHONY: help install demo test check bench generate sensitivity clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,9 +29,13 @@ check: $(STAMP) ## lint, types, import layering, generated files up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python scripts/sensitivity.py --check
 
-generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas)
+generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas, the README's result)
 	$(BIN)/python scripts/generate.py
+
+sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
+	$(BIN)/python scripts/sensitivity.py
 
 bench: $(STAMP) ## measure the engine: floors, rates and ratios
 	$(BIN)/python scripts/bench.py

@@ -20,17 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent
 def generated() -> dict[Path, str]:
     """Path -> text of every generated file."""
     from pamsim.config import schema_files
+    from pamsim.report.schema import schema_text
     from pim_isa.docs import render
     from pim_isa.table import families
 
     files = {ROOT / "docs" / "isa" / f"{name}.md": render(name) for name in families()}
     schema = ROOT / "frontend" / "ramulator_configs" / "schema"
     files.update({schema / name: text for name, text in schema_files().items()})
+    files[schema / "run.schema.json"] = schema_text()
     files[ROOT / "README.md"] = RESULT.sub(_with_result, (ROOT / "README.md").read_text())
     return files
 
 
-RESULT = re.compile(r"<!-- result: (?P<command>pamsim .*) -->\n```\n.*?```\n<!-- end -->", re.DOTALL)
+RESULT = re.compile(r"<!-- result: (?P<command>.*?) -->\n```\n.*?```\n<!-- end -->", re.DOTALL)
 
 
 def _with_result(block: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from pyramulator.stream import RECORD, CommandStream
 FOLDER = os.environ.get("PAMSIM_GOLDEN")
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="PAMSIM_GOLDEN names no folder")
 
-BANK_COMMANDS = {
+BANK_COMMANDS: dict[str, dict[str, Any]] = {
     "ACT": dict(row_use=RowUse.OPEN, closes="PREpb"),
     "PREpb": dict(row_use=RowUse.CLOSE),
     "RD": dict(row_use=RowUse.ACCESS, opens="ACT", closes="PREpb"),
@@ -44,7 +45,7 @@ BANK_COMMANDS = {
     "REFpb": dict(row_use=RowUse.ALL_CLOSED, closes="PREpb", refresh=True),
     "RFMpb": dict(row_use=RowUse.ALL_CLOSED, closes="PREpb", refresh=True),
 }
-WIDE_COMMANDS = {  # of a pseudo-channel
+WIDE_COMMANDS: dict[str, dict[str, Any]] = {  # of a pseudo-channel
     "PREab": dict(row_use=RowUse.CLOSE),
     "REFab": dict(row_use=RowUse.ALL_CLOSED, closes="PREab", refresh=True),
     "RFMab": dict(row_use=RowUse.ALL_CLOSED, closes="PREab", refresh=True),
@@ -92,7 +93,7 @@ def golden_description(run: Path) -> Description:
         name=spec["standard"],
         levels=tuple(spec["levels"]),
         sizes=tuple(dram["org"]["count"]),
-        ticks_per_second=2 * 10**12 // timing["tCK_ps"] // 2,
+        ticks_per_second=timing["rate"] * 500_000,  # two bits a pin and tick; rate in Mbit/s
         bus=Bus.HALF_CLOCK,
         commands=commands,
         rows=rows,

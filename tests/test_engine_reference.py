@@ -13,15 +13,7 @@ import pytest
 from reference import engine as reference
 
 import pyramulator
-from pyramulator.description import (
-    Bus,
-    Command,
-    Description,
-    Refresh,
-    RowUse,
-    Slot,
-    TimingRow,
-)
+from pyramulator.description import Bus, Command, Description, Refresh, RowUse, Slot, TimingRow
 from pyramulator.errors import Deadlock
 from pyramulator.result import STALL_CLASSES, ChannelResult
 from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
@@ -89,7 +81,7 @@ def streams(*records: list[tuple], fifo: tuple[int, ...] = ()) -> CommandStream:
 
 
 def issued(result: ChannelResult, *fields: str) -> list[tuple]:
-    """(tick, name) of every command, and the source or the address when asked."""
+    """(tick, name) of every command, and more fields when asked."""
     assert result.log is not None
     return [
         (int(r["tick"]), COMMANDS[r["command"]].name, *(int(r[f]) for f in fields))
@@ -98,7 +90,7 @@ def issued(result: ChannelResult, *fields: str) -> list[tuple]:
 
 
 def stalled(result: ChannelResult, stream: int) -> dict[str, int]:
-    """Ticks of a stream by class, rows by their number, those with 0 left out."""
+    """Ticks of a stream by class or row; they sum to the run's ticks."""
     assert result.stalls is not None
     by_class = dict(zip(STALL_CLASSES, result.stalls.classes[stream].tolist(), strict=True))
     by_row = {f"row {i}": n for i, n in enumerate(result.stalls.rows[stream].tolist())}

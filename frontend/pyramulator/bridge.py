@@ -34,14 +34,15 @@ def _load() -> tuple[Any, Any]:
     except OSError as error:
         raise EngineError(f"the bridge {path} must load, and does not: {error}") from None
     if lib.pyr_abi_version() != ABI_VERSION:
+        found = lib.pyr_abi_version()
         raise EngineError(
-            f"the bridge must have ABI version {ABI_VERSION}, not {lib.pyr_abi_version()}: remove {path}"
+            f"the bridge must have ABI version {ABI_VERSION}, not {found}: remove {path}"
         )
     return ffi, lib
 
 
 def bridge_id() -> str:
-    """Ramulator's commit and library, our sources and the compiler, for people. Raises EngineError."""
+    """Ramulator's commit and library, our sources, the compiler, for people. Raises EngineError."""
     ffi, lib = _load()
     return str(ffi.string(lib.pyr_build_info()).decode())
 
@@ -52,9 +53,12 @@ class Bridge:
     Not thread-safe but for `cancel`. The arrays of `stream` must not change while the bridge lives.
     """
 
-    def __init__(self, description: Description, stream: CommandStream, *, log: bool = False) -> None:
-        """Raises DescriptionError, StreamError, and EngineError where there is no usable Ramulator."""
+    def __init__(
+        self, description: Description, stream: CommandStream, *, log: bool = False
+    ) -> None:
+        """Raises DescriptionError, StreamError; EngineError where there is no usable Ramulator."""
         self.description = description
+        self._result: ChannelResult | None = None
         self._log_wanted = log
         self._ffi, self._lib = _load()
         ffi, lib = self._ffi, self._lib
@@ -104,15 +108,23 @@ class Bridge:
         return out
 
     def result(self) -> ChannelResult:
-        """The result of a finished run, without stalls; raises EngineError where it is not finished."""
+        """The result of a finished run, without stalls; its log is what take_log has not taken yet.
+
+        Raises EngineError where the run is not finished.
+        """
+        if self._result is None:
+            self._result = self._read_result()
+        return self._result
+
+    def _read_result(self) -> ChannelResult:
         ffi, lib = self._ffi, self._lib
         summary = ffi.new("pyr_summary *")
         self._check(lib.pyr_summarise(self._handle, summary))
         counts = np.zeros(summary.n_commands, np.int64)
         residency = np.zeros((4, summary.n_residency), np.int64)
         none = ffi.NULL
-        pointers = (ffi.cast("int64_t *", array.ctypes.data) for array in (counts, residency))
-        self._check(lib.pyr_result(self._handle, next(pointers), none, none, none, next(pointers)))
+        into = [ffi.cast("int64_t *", array.ctypes.data) for array in (counts, residency)]
+        self._check(lib.pyr_result(self._handle, into[0], none, none, none, into[1]))
         names = [command.name for command in self.description.commands]
         return ChannelResult(
             ticks=summary.ticks,
@@ -144,7 +156,9 @@ class Bridge:
         raise errors.get(status, EngineError)(text or f"the bridge failed with status {status}")
 
 
-def run_bridge(description: Description, stream: CommandStream, *, log: bool = False) -> ChannelResult:
+def run_bridge(
+    description: Description, stream: CommandStream, *, log: bool = False
+) -> ChannelResult:
     """Simulates one channel to its end on Ramulator's device; its stalls are None.
 
     Raises DescriptionError, StreamError, Deadlock, and EngineError where RAMULATOR2_ROOT names no

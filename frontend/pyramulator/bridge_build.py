@@ -23,7 +23,7 @@ VERSION = "2.1"
 COMMIT = "c5b1c3a478b68853a61a0b8f99510d0dde7e6fd0"
 """The commit of CMU-SAFARI/ramulator2 that the bridge is verified with."""
 
-CORE_DIGEST = "dd06a9a2bd2c3b961bd2ed4fb95e0b985cf7d270830e220de990c36368e659a5"
+CORE_DIGEST = "6a9d08ad3a842dac015b272cbbdb25f8c2149319fcc047004f74cc40eea428c9"
 """core_digest of that commit: known without git too, and of no other content."""
 
 HERE = Path(__file__).resolve().parent
@@ -48,8 +48,8 @@ class Ramulator:
 def find() -> Ramulator:
     """The checkout that RAMULATOR2_ROOT names.
 
-    Raises EngineError, which says what to do, where the variable is not set, and where the folder is
-    missing, of another version or commit, changed, or not built.
+    Raises EngineError, which says what to do, where the variable is not set, and where the folder
+    is missing, of another version or commit, changed, or not built.
     """
     named = os.environ.get(ROOT_VARIABLE)
     if not named:
@@ -62,32 +62,32 @@ def find() -> Ramulator:
         raise EngineError(f"{ROOT_VARIABLE} must name a folder, not {named}")
     version = _version(root)
     if version is None:
-        raise EngineError(f"{ROOT_VARIABLE} must name a checkout of Ramulator {VERSION}, not {named}")
+        raise EngineError(
+            f"{ROOT_VARIABLE} must name a checkout of Ramulator {VERSION}, not {named}"
+        )
+    who, remedy = f"Ramulator in {named}", _checkout(root)
     if version != VERSION:
-        raise EngineError(f"Ramulator in {named} must be version {VERSION}, not {version}: {_checkout(root)}")
+        raise EngineError(f"{who} must be version {VERSION}, not {version}: {remedy}")
     commit = _commit(root)
     if commit is not None and commit != COMMIT:
-        raise EngineError(
-            f"Ramulator in {named} must be at commit {COMMIT[:7]}, not {commit[:7]}: {_checkout(root)}"
-        )
+        raise EngineError(f"{who} must be at commit {COMMIT[:7]}, not {commit[:7]}: {remedy}")
     if core_digest(root) != CORE_DIGEST:
         raise EngineError(
-            f"the sources of Ramulator in {named} must be those of commit {COMMIT[:7]}, "
-            f"and differ: {_checkout(root)}"
+            f"{who} must have the sources of commit {COMMIT[:7]}, not others: {remedy}"
         )
     library = root / LIBRARY
     if not library.is_file():
-        raise EngineError(f"Ramulator in {named} must be built, and has no {LIBRARY}: {_HOW_TO_BUILD}")
+        raise EngineError(f"{who} must be built, and has no {LIBRARY}: {_HOW_TO_BUILD}")
     newest = max(path.stat().st_mtime for path in _core_files(root))
     if library.stat().st_mtime < newest:
-        raise EngineError(f"{library} must be newer than Ramulator's sources: {_HOW_TO_BUILD} again")
+        raise EngineError(f"{library} must be newer than its sources: {_HOW_TO_BUILD} again")
     return Ramulator(root, commit, library, hashlib.sha256(library.read_bytes()).hexdigest())
 
 
 def core_digest(root: Path) -> str:
-    """sha256 of the sources the bridge relies on: base, device, controller. Not the standards.
+    """sha256 of the sources the bridge relies on: base, device, controller base and interfaces.
 
-    Ramulator's build writes src/ramulator/dram/impl anew, so those files may differ in layout.
+    Not of the standards, which Ramulator's own build writes anew, and of no other `impl` folder.
     """
     digest = hashlib.sha256()
     for path in _core_files(root):
@@ -110,7 +110,9 @@ def build() -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".building-", suffix=".so")
     except OSError as error:
-        raise EngineError(f"the cache directory {target.parent} must be writable: {error}") from None
+        raise EngineError(
+            f"the cache directory {target.parent} must be writable: {error}"
+        ) from None
     os.close(handle)
     try:
         _compile([*command, "-o", aside])
@@ -129,7 +131,7 @@ def cache_directory() -> Path:
 
 
 def _version(root: Path) -> str | None:
-    """The version in CMakeLists.txt; None where there is none. 2.0 writes it in one line, 2.1 in three."""
+    """The version of the project Ramulator in CMakeLists.txt; None where there is none."""
     path = root / "CMakeLists.txt"
     if not path.is_file():
         return None
@@ -160,8 +162,8 @@ def _checkout(root: Path) -> str:
 def _core_files(root: Path) -> Iterator[Path]:
     source = root / "src" / "ramulator"
     for folder in ("base", "dram", "controller"):
-        for path in sorted((source / folder).glob("*.[hc]*")):
-            if path.suffix in (".h", ".cpp"):
+        for path in sorted((source / folder).rglob("*")):
+            if path.suffix in (".h", ".cpp") and "impl" not in path.relative_to(source).parts:
                 yield path
 
 
@@ -181,12 +183,14 @@ def _compile_command(ramulator: Ramulator) -> list[str]:
         f'-DRAMULATOR_BRIDGE_BUILD="{_build_name(ramulator)}"',
         *map(str, sources),
         str(ramulator.library),
-        f"-Wl,-rpath,{ramulator.root}",
+        # the library that was found, whatever LD_LIBRARY_PATH says
+        f"-Wl,-rpath,{ramulator.root},--disable-new-dtags",
     ]
 
 
 def _build_name(ramulator: Ramulator) -> str:
-    return f"ramulator {COMMIT[:7]} library {ramulator.library_digest[:16]} bridge {_sources_hash()[:16]}"
+    library, sources = ramulator.library_digest[:16], _sources_hash()[:16]
+    return f"ramulator {COMMIT[:7]} library {library} bridge {sources}"
 
 
 def _sources_hash() -> str:
@@ -197,13 +201,13 @@ def _sources_hash() -> str:
 
 
 def _key(ramulator: Ramulator, command: list[str]) -> str:
-    """Names Ramulator's commit and library, the compiler, the whole command line and our sources."""
+    """Names Ramulator's commit and library, the compiler, the command line and our sources."""
     compiler = shlex.split(os.environ.get("CXX", "g++"))
     try:
         version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise EngineError(
-            f"a C++20 compiler must be there to compile the bridge, and {compiler[0]} fails: {error}"
+            f"the bridge must compile with a C++20 compiler, and {compiler[0]} fails: {error}"
         ) from None
     digest = hashlib.sha256(version)
     for part in (*command, CORE_DIGEST, ramulator.library_digest, _sources_hash()):
@@ -217,5 +221,8 @@ def _compile(command: list[str]) -> None:
     except OSError as error:
         raise EngineError(f"the bridge must compile, and {command[0]} fails: {error}") from None
     if done.returncode != 0:
-        first = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
-        raise EngineError(f"the bridge must compile against {ROOT_VARIABLE}, and does not: {first}")
+        reasons = (line for line in done.stderr.splitlines() if "error" in line)
+        raise EngineError(
+            f"the bridge must compile against {ROOT_VARIABLE}, and does not: "
+            + next(reasons, "no reason given")
+        )

@@ -150,7 +150,7 @@ def simpler_commands(case: Case) -> Iterator[Case]:
             yield Case(replace(description, commands=kept), replace(stream, streams=tuple(streams)))
             continue
         for change in ({"completion": 0}, {"cycles": 1}, {"falling_edge": False}):
-            new: Command = replace(command, **change)  # type: ignore[arg-type]
+            new: Command = replace(command, **change)
             if new != command:
                 commands = (*description.commands[:n], new, *description.commands[n + 1 :])
                 yield Case(replace(description, commands=commands), stream)

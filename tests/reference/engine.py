@@ -15,7 +15,7 @@ from pyramulator.description import Bus, Description, RowUse, Slot
 from pyramulator.errors import Deadlock
 from pyramulator.result import ChannelResult
 from pyramulator.stream import LOG, CommandStream
-from reference.device import Address, Device
+from reference.device import Address, Device, Node
 from reference.record import ResidencyBook, StallBook, StallClass
 from reference.streams import REFRESH, Barriers, Request, Stream, expand
 
@@ -127,7 +127,7 @@ class Reference:
         command = self.description.command_index(refresh.command)
         for node in self.device.levels[self.description.level_index(refresh.scope)]:
             target = [-1] * self.device.depth
-            step = node
+            step: Node | None = node
             while step is not None:
                 target[step.level] = step.index
                 step = step.parent
@@ -224,20 +224,22 @@ class Reference:
     def candidates(self, tick: int, issued_for: set[int]) -> Iterator[Request]:
         """11: the order in which a slot looks at the requests."""
         # 7: nothing issues twice in a tick for an ordinary stream; the FIFO may use both slots
-        visible = [
-            s
+        heads = [
+            (s, head)
             for s in self.streams
-            if s.head(tick) is not None and (s.window > 0 or s.number not in issued_for)
+            if (head := s.head(tick)) is not None and (s.window > 0 or s.number not in issued_for)
         ]
-        holding = [s for s in visible if s.opened is not None]
-        for s in sorted(holding, key=lambda s: (s.opened, s.number)):  # (b)
-            yield s.items[s.position]
+        holding = [(s.opened, s.number, head) for s, head in heads if s.opened is not None]
+        for _, _, head in sorted(holding, key=lambda h: h[:2]):  # (b)
+            yield head
         if self.fifo:  # (c)
             yield self.fifo[0]
-        others = [s for s in visible if s.opened is None and s.window == 0]
-        for s in sorted(others, key=lambda s: (s.visible, s.number)):  # (d)
-            if not self.meets_refresh(s.items[s.position]):
-                yield s.items[s.position]
+        others = [
+            (s.visible, s.number, head) for s, head in heads if s.opened is None and s.window == 0
+        ]
+        for _, _, head in sorted(others, key=lambda h: h[:2]):  # (d)
+            if not self.meets_refresh(head):
+                yield head
 
     def give(self, slot: Slot, tick: int, issued_for: set[int]) -> Issue | None:
         """11: the slot takes the first ready candidate."""

@@ -7,6 +7,7 @@ kind of row is there (window, sibling, bus turnaround, refresh) on a tree of rea
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,8 @@ LEVELS = ("Channel", "PseudoChannel", "Sid", "BankGroup", "Bank", "Row", "Column
 SIZES = (1, 2, 1, 4, 4, 1024, 32)
 
 COLUMN, ROW = Slot.COLUMN, Slot.ROW
-BANK = dict(opens="ACT", closes="PRE")
-GROUP = dict(opens="ACTbg", closes="PREbg")
+BANK: dict[str, Any] = dict(opens="ACT", closes="PRE")
+GROUP: dict[str, Any] = dict(opens="ACTbg", closes="PREbg")
 
 COMMANDS = (
     Command("ACT", "Row", ROW, 3, RowUse.OPEN, closes="PRE"),

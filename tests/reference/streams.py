@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pyramulator.stream import BARRIER, END, LOOP, CommandStream
+from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
 
 REFRESH = -1  # the source of a command that no stream asked for
 
@@ -98,7 +98,7 @@ def _expand(
     items: list[Request | Barrier] = []
     at = 0
     while at < len(records):
-        record = {name: int(records[at][name]) for name in records.dtype.names}
+        record = {name: int(records[at][name]) for name in RECORD.names or ()}
         at += 1
         if record["command"] == BARRIER:
             items.append(Barrier(record["row"]))

@@ -23,6 +23,7 @@ namespace {
 #endif
 
 constexpr Tick kLastTick = Tick{1} << 45;
+constexpr int64_t kMostTargets = 65536;  // a record names one by 16 bits
 
 template <typename Body>
 int guarded(std::string &error, Body &&body) noexcept {
@@ -48,14 +49,6 @@ void must_be_finished(const PimController &controller) {
     if (!controller.finished()) throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
 }
 
-std::vector<Target> read_targets(const int32_t *targets, int64_t n, int depth) {
-    if (n < 0 || n > 65536)
-        throw Fault(PYR_BAD_STREAM, "targets must be at most 65536, not " + std::to_string(n));
-    std::vector<Target> out;
-    for (int64_t i = 0; i < n; ++i) out.emplace_back(targets + i * depth, targets + (i + 1) * depth);
-    return out;
-}
-
 }  // namespace
 
 extern "C" {
@@ -70,8 +63,9 @@ int pyr_create(const pyr_description *description, const int32_t *targets, int64
     std::string error;
     const int status = guarded(error, [&] {
         if (stalls != 0) throw Fault(PYR_UNSUPPORTED, "Ramulator's device does not say what a stream waited for");
-        const int depth = std::max(description->n_levels - 2, 0);
-        *out = new pyr_engine{PimController(*description, read_targets(targets, n_targets, depth), log != 0), {}};
+        if (n_targets < 0 || n_targets > kMostTargets)
+            throw Fault(PYR_BAD_STREAM, "targets must be at most 65536, not " + std::to_string(n_targets));
+        *out = new pyr_engine{PimController(*description, targets, n_targets, log != 0), {}};
         return PYR_OK;
     });
     if (message_size > 0) {

@@ -8,17 +8,31 @@
 namespace ramulator_bridge {
 namespace {
 
-constexpr uint32_t kTicksPerLook = 1024;  // between two looks at the clock and at cancel
+constexpr int kMostStreams = 1024;
+
+// A tick costs up to some microseconds for every thousand banks, and a slice has milliseconds.
+uint32_t ticks_per_look(const Standard &standard) {
+    int64_t banks = 1;
+    for (int level = 0; level < standard.depth; ++level) banks *= standard.sizes[level];
+    return static_cast<uint32_t>(std::clamp<int64_t>(65536 / banks, 1, 1024));
+}
+
+std::vector<Target> split(const int32_t *targets, int64_t n, int depth) {
+    std::vector<Target> out;
+    for (int64_t i = 0; i < n; ++i) out.emplace_back(targets + i * depth, targets + (i + 1) * depth);
+    return out;
+}
 
 }  // namespace
 
-PimController::PimController(const pyr_description &description, std::vector<Target> targets, bool log)
+PimController::PimController(const pyr_description &description, const int32_t *targets, int64_t n_targets,
+                             bool log)
     : ControllerBase(Ramulator::ConfigNode{}, nullptr), standard_(read_standard(description)), log_wanted_(log),
-      counts_(standard_.commands.size(), 0) {
+      ticks_per_look_(ticks_per_look(standard_)), counts_(standard_.commands.size(), 0) {
     m_impl = this;
     m_device.init(make_spec(device_config(description, standard_)));
     set_channel_id(0);
-    operations_ = std::make_unique<Operations>(standard_, std::move(targets), m_device);
+    operations_ = std::make_unique<Operations>(standard_, split(targets, n_targets, standard_.depth), m_device);
     residency_ = std::make_unique<Residency>(standard_, m_device);
 }
 
@@ -27,7 +41,9 @@ void PimController::init() {}
 
 void PimController::add_stream(const Record *records, int64_t n, int window) {
     if (started_) throw Fault(PYR_MISUSE, "streams must be added before the first advance");
-    if (streams() >= 1024) throw Fault(PYR_BAD_STREAM, "streams must be at most 1024");
+    if (streams() >= kMostStreams)
+        throw Fault(PYR_BAD_STREAM, "streams must be at most " + std::to_string(kMostStreams));
+    if (window > 0) fifo_streams_.push_back(streams());
     streams_.push_back({Walk(streams(), records, n, standard_, *operations_), window});
 }
 
@@ -45,7 +61,7 @@ int PimController::advance(Tick until, int64_t slice_ns) {
             break;
         }
         if (m_clk >= until) break;
-        if (ticks % kTicksPerLook == 0) {
+        if (ticks % ticks_per_look_ == 0) {
             if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
             if (slice_ns > 0 && ticks > 0 && Clock::now() >= slice_end) {
                 status = PYR_PAUSED;

@@ -20,8 +20,8 @@ namespace ramulator_bridge {
 
 class PimController final : public Ramulator::ControllerBase {
 public:
-    // Throws Fault(PYR_BAD_DESCRIPTION).
-    PimController(const pyr_description &description, std::vector<Target> targets, bool log);
+    // targets: n_targets of one number a target level. Throws Fault(PYR_BAD_DESCRIPTION).
+    PimController(const pyr_description &description, const int32_t *targets, int64_t n_targets, bool log);
 
     // Throws Fault(PYR_BAD_STREAM). The records stay where they are while the controller lives.
     void add_stream(const Record *records, int64_t n, int window);
@@ -115,10 +115,12 @@ private:
     std::unique_ptr<Operations> operations_;
     std::unique_ptr<Residency> residency_;
     const bool log_wanted_;
+    const uint32_t ticks_per_look_;  // between two looks at the clock and at cancel
     std::atomic<bool> cancelled_{false};
     bool started_ = false, finished_ = false, failed_ = false;
 
     std::vector<Stream> streams_;
+    std::vector<int> fifo_streams_;
     std::vector<Head> heads_;     // by stream, then that of a refresh at the FIFO's front
     std::vector<Barrier> barriers_;
     std::vector<std::pair<int, Tick>> opening_;  // barriers that open, and when

@@ -11,6 +11,9 @@ constexpr Tick kLongest = Tick{1} << 40;
 constexpr int kMostCommands = 4096;
 constexpr int kWidestWindow = 1 << 20;
 constexpr int64_t kMostBanks = 1 << 20;
+// Ramulator keeps a queue for each command in each node, of as many ticks as the widest window.
+constexpr int64_t kMostQueues = 1 << 21;        // 0.6 KB each
+constexpr int64_t kMostHistory = int64_t{1} << 26;  // 8 bytes each
 
 void must(bool holds, const std::string &message) {
     if (!holds) throw Fault(PYR_BAD_DESCRIPTION, message);
@@ -119,6 +122,22 @@ ConfigNode timing_row(const pyr_row &row, int number, const Standard &standard) 
                            row.sibling != 0};
 }
 
+void check_memory(const pyr_description &source, const Standard &standard) {
+    int64_t nodes = 1, all_nodes = 0, history = 0;
+    for (int level = 0; level < standard.depth; ++level) {
+        nodes *= standard.sizes[level];
+        all_nodes += nodes;
+        for (int i = 0; i < source.n_rows; ++i) {
+            const pyr_row &row = source.rows[i];
+            if (row.level == level) history += nodes * row.window * std::max(row.n_preceding, 0);
+            must(history <= kMostHistory, "windows must hold at most 2^26 ticks in all for Ramulator");
+        }
+    }
+    must(all_nodes * source.n_commands <= kMostQueues,
+         "nodes times commands must be at most 2^21 for Ramulator, not " +
+             std::to_string(all_nodes * source.n_commands));
+}
+
 }  // namespace
 
 Standard read_standard(const pyr_description &source) {
@@ -150,6 +169,7 @@ ConfigNode device_config(const pyr_description &source, const Standard &standard
         column_bus.emplace_back(command.slot == Slot::Column);
     }
     for (int i = 0; i < source.n_rows; ++i) rows.push_back(timing_row(source.rows[i], i, standard));
+    check_memory(source, standard);
     ConfigNode::Map dram{{"impl", "PimDescription"},
                          {"levels", levels},
                          {"commands", names},

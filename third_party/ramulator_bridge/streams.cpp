@@ -142,8 +142,7 @@ void PimController::enter_refreshes() {
 
 // 15
 void PimController::enter_fifo_streams() {
-    for (int i = 0; i < streams(); ++i) {
-        if (!is_fifo(i)) continue;
+    for (int i : fifo_streams_) {
         Stream &stream = streams_[i];
         while (stream.queued < stream.window && stream.next == Item::Request && stream.enters_from <= m_clk &&
                stream.barrier == kNone) {

@@ -26,8 +26,8 @@ def command(inputs: Inputs, conduct: Conduct) -> int:
 
     started = datetime.datetime.now(datetime.UTC)
     job = pipeline.load(inputs, conduct.quiet)
-    path = conduct.out_dir or evaluate.default_directory(job, "compile")
-    with OutputDirectory(path, conduct.force) as directory, Progress(conduct.quiet) as progress:
+    path, replace = evaluate.place(job, "compile", conduct)
+    with OutputDirectory(path, replace) as directory, Progress(conduct.quiet) as progress:
         compiled = pipeline.compile_job(job, progress)
         progress.phase("writing")
         document = files.write_compiled(directory, job, compiled, started)

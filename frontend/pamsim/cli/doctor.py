@@ -56,7 +56,7 @@ def _findings() -> Iterator[tuple[str, Any]]:
         yield "native_core", _Core(loaded=True, build_id=build_id(), error=None)
     except ImportError as error:
         yield "native_core", _Core(loaded=False, build_id=None, error=str(error))
-    yield "c++_compiler", _Tool(path=shutil.which("g++"), needed_for="only to build the core")
+    yield "cxx_compiler", _Tool(path=shutil.which("g++"), needed_for="only to build the core")
     root = os.environ.get("RAMULATOR2_ROOT")
     here = root is not None and os.path.isdir(root)
     yield (

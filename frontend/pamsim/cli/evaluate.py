@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pamsim.cli import pipeline
 from pamsim.cli.options import Conduct
-from pamsim.cli.output import Progress, note, print_json
+from pamsim.cli.output import Progress, console, note, print_json
 
 if TYPE_CHECKING:
     from pamsim.compiler.compiled import CompiledStep
@@ -61,6 +61,17 @@ def default_directory(job: pipeline.Job, verb: str) -> Path:
     name = f"{job.model.name}-{job.system.name}-{job.step.batch}x{shown}-{digest}"
     safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
     return Path("pamsim-out") / verb / safe
+
+
+def place(job: pipeline.Job, verb: str, conduct: Conduct) -> tuple[Path, bool]:
+    """Where the output goes, and whether a result that is there may be replaced.
+
+    In the default place it always may: the name follows from the inputs, so what stands there is an
+    earlier result of the same job.
+    """
+    if conduct.out_dir is not None:
+        return conduct.out_dir, conduct.force
+    return default_directory(job, verb), True
 
 
 def finish(
@@ -117,8 +128,6 @@ def show(document: dict[str, Any], conduct: Conduct, directory: Path) -> None:
         if not conduct.quiet:
             note(f"result in {directory}")
     elif not conduct.quiet:
-        from rich.console import Console
-
         from pamsim.report.summary import print_summary
 
-        print_summary(document, Console(), str(directory))
+        print_summary(document, console(), str(directory))

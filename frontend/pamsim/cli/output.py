@@ -6,7 +6,10 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SILENT_S = 1.0
 TICK_S = 0.25
@@ -23,6 +26,17 @@ def print_json(document: Any) -> None:
 
     sys.stdout.write(json_text(document))
     sys.stdout.flush()
+
+
+def console() -> Console:
+    """A rich console on stdout that leaves a closed pipe to `main`."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich calls this in its except clause
+
+    return Plain()
 
 
 class Progress:

@@ -27,8 +27,8 @@ def command(inputs: Inputs, validate: str, conduct: Conduct) -> int:
 
     started = datetime.datetime.now(datetime.UTC)
     job = pipeline.load(inputs, conduct.quiet)
-    path = conduct.out_dir or evaluate.default_directory(job, "run")
-    with OutputDirectory(path, conduct.force) as directory:
+    path, replace = evaluate.place(job, "run", conduct)
+    with OutputDirectory(path, replace) as directory:
         with Progress(conduct.quiet) as progress:
             compiled = pipeline.compile_job(job, progress)
             document = evaluate.evaluate(job, compiled, conduct, validate, progress)

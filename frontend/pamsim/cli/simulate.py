@@ -34,8 +34,8 @@ def command(directory: Path | None, inputs: Inputs | None, conduct: Conduct) -> 
             assert inputs is not None
             job = pipeline.load(inputs, conduct.quiet)
             compiled = None
-        path = conduct.out_dir or evaluate.default_directory(job, "simulate")
-        with OutputDirectory(path, conduct.force) as output:
+        path, replace = evaluate.place(job, "simulate", conduct)
+        with OutputDirectory(path, replace) as output:
             if compiled is None:
                 compiled = pipeline.compile_job(job, progress)
             document = evaluate.evaluate(job, compiled, conduct, "off", progress)

@@ -13,7 +13,7 @@ from pamsim.cli.options import (
     conduct_options,
     input_options,
 )
-from pamsim.cli.output import Progress, print_json
+from pamsim.cli.output import Progress, console, print_json
 from pamsim.cli.simulate import given
 from pamsim.errors import EXIT_OK, EXIT_VIOLATION
 
@@ -52,9 +52,7 @@ def command(directory: Path | None, inputs: Inputs | None, validate: str, conduc
     if conduct.json:
         print_json({"model": job.model.name, "system": job.system.name, "validation": proofs})
     elif not conduct.quiet:
-        from rich.console import Console
-
         from pamsim.report.summary import print_proofs
 
-        print_proofs(proofs, Console())
+        print_proofs(proofs, console())
     return EXIT_VIOLATION if violated(proofs) else EXIT_OK

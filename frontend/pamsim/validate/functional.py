@@ -72,20 +72,7 @@ def prove_function(
         )  # fmt: skip
     runner = PairRunner(compiled, model.head_dim, model.group_size)
     pairs = select_pairs(runner, model, step, mode)
-    results = []
-    for request, kv_head in pairs:
-        data = draw(
-            seed=seed,
-            request=request,
-            kv_head=kv_head,
-            heads=model.group_size,
-            head_dim=model.head_dim,
-            tokens=step.contexts[request],
-            dtype=model.dtype,
-            scores=scores,
-        )
-        outcome = runner.run(request, kv_head, data)
-        results.append(_judge(runner, (request, kv_head), data, outcome))
+    results = [_prove_pair(runner, model, step, pair, seed, scores) for pair in pairs]
     # The tightest pair: the one whose error is the largest share of its bound.
     worst = max(results, key=lambda r: r.share)
     faults = [r.fault for r in results if r.fault]
@@ -171,6 +158,24 @@ class _PairResult:
         return self.error / self.bound
 
 
+def _prove_pair(
+    runner: PairRunner, model: ModelSpec, step: DecodeStep, pair: Pair, seed: int, scores: str
+) -> _PairResult:
+    """Draws, runs and judges; the numbers of one pair at a time are in memory."""
+    request, kv_head = pair
+    data = draw(
+        seed=seed,
+        request=request,
+        kv_head=kv_head,
+        heads=model.group_size,
+        head_dim=model.head_dim,
+        tokens=step.contexts[request],
+        dtype=model.dtype,
+        scores=scores,
+    )
+    return _judge(runner, pair, data, runner.run(request, kv_head, data))
+
+
 def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome) -> _PairResult:
     """All statements of docs/functional-proof.md about one pair."""
     tiling, table = runner.compiled.tiling, runner.compiled.table
@@ -181,7 +186,6 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
         tiling.tokens,
         len({s.channel for s in segments}),
     )
-    largest = bounds.largest(data.value)
     faults = list(outcome.faults)
     error: float | None = None
     bound: float | None = None
@@ -191,10 +195,10 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
     if not faults:
         output = outcome.output.astype(np.float64)
         stored = outcome.scores.astype(np.float64)
-        values = bounds.value_bound(stored, data.value, tiling.tokens, merges, runner.arithmetic)
-        rounding = bounds.rounding_bound(data.value, tiling.tokens, merges)
+        values = bounds.value_bound(stored, ref.largest, tiling.tokens, merges, runner.arithmetic)
+        rounding = bounds.rounding_bound(ref.largest, tiling.tokens, merges)
         faults += _check_scores(runner, ref, stored)
-        if not bounds.within_hull(output, data.value, rounding):
+        if not bounds.within_hull(output, ref, rounding):
             faults.append("output leaves the hull of V")
         own = np.abs(output - bounds.softmax_mean(stored, data.value)).max(axis=1)
         if (own > values).any():
@@ -204,9 +208,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
             )
         if ref.score_max <= bounds.SCORE_LIMIT:
             errors = np.abs(output - ref.output).max(axis=1)
-            limits = bounds.attention_bound(
-                ref, data.value, table.vector_columns, values, runner.arithmetic
-            )
+            limits = bounds.attention_bound(ref, table.vector_columns, values, runner.arithmetic)
             if (errors > limits).any():
                 faults.append(
                     f"error against dense attention must be at most "
@@ -220,7 +222,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
         error,
         bound,
         name,
-        largest,
+        ref.largest,
         ref.score_max,
         outcome.saturations.total,
         data.clipped,

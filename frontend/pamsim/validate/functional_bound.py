@@ -35,13 +35,21 @@ class Reference:
     """Dense attention of one pair in float64, and what the bounds need.
 
     output float64 [heads, head_dim]; scores float64 [heads, tokens] with the exact scale;
-    folded_scores: the same with the query as the device gets it; magnitudes: sum|q k| of it.
+    folded_scores: the same with the query as the device gets it; magnitudes: sum|q k| of it. low
+    and high float64 [head_dim]: the extremes of V.
     """
 
     output: np.ndarray
     scores: np.ndarray
     folded_scores: np.ndarray
     magnitudes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """max |V|."""
+        return float(max(self.high.max(), -self.low.min()))
 
     @property
     def score_max(self) -> float:
@@ -54,14 +62,18 @@ def reference(data: PairData) -> Reference:
     scores, folded, magnitudes = (np.empty((heads, tokens)) for _ in range(3))
     query = data.query.astype(np.float64) * data.scale
     device_query = data.folded.astype(np.float64)
+    low, high = (np.full(data.value.shape[1], x) for x in (np.inf, -np.inf))
     for start in range(0, tokens, CHUNK):
         part = slice(start, start + CHUNK)
+        value = data.value[part].astype(np.float64)
+        low, high = np.minimum(low, value.min(axis=0)), np.maximum(high, value.max(axis=0))
         key = data.key[part].astype(np.float64)
         # einsum, not BLAS: the same digits on any number of threads.
         scores[:, part] = np.einsum("hd,td->ht", query, key)
         folded[:, part] = np.einsum("hd,td->ht", device_query, key)
         magnitudes[:, part] = np.einsum("hd,td->ht", np.abs(device_query), np.abs(key))
-    return Reference(softmax_mean(scores, data.value), scores, folded, magnitudes)
+    output = softmax_mean(scores, data.value)
+    return Reference(output, scores, folded, magnitudes, low, high)
 
 
 def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -72,11 +84,6 @@ def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
         part = slice(start, start + CHUNK)
         total += np.einsum("ht,td->hd", weight[:, part], value[part].astype(np.float64))
     return total / weight.sum(axis=1, keepdims=True)
-
-
-def largest(value: np.ndarray) -> float:
-    """max |value|, without a copy of the array."""
-    return max(float(value.max()), -float(value.min()))
 
 
 def half_ulp(magnitude: np.ndarray | float, arithmetic: Arithmetic) -> np.ndarray:
@@ -94,11 +101,11 @@ def score_tolerance(ref: Reference, columns: int, arithmetic: Arithmetic) -> np.
 
 
 def value_bound(
-    scores: np.ndarray, value: np.ndarray, tile_tokens: int, merges: int, arithmetic: Arithmetic
+    scores: np.ndarray, largest: float, tile_tokens: int, merges: int, arithmetic: Arithmetic
 ) -> np.ndarray:
-    """P.V bound, float64 [heads]: the device's output against the softmax of its stored scores."""
-    top = largest(value)
-    tokens = len(value)
+    """P.V bound, float64 [heads]: the device's output against the softmax of its stored scores
+    [heads, tokens], where max |V| = `largest`."""
+    tokens = scores.shape[1]
     total = np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)
     weights = 2 * merges * U32 + U16  # the bank's weight is always FP16
     subnormal = 2 * TINY16 * tokens / total
@@ -108,30 +115,29 @@ def value_bound(
     else:
         weights += 2 * U32  # P, and its product with V
     # Products of errors: below 1 % of the sum, as every term is below 2^-7.
-    return 1.01 * top * (weights + subnormal) + rounding_bound(value, tile_tokens, merges)
+    return 1.01 * largest * (weights + subnormal) + rounding_bound(largest, tile_tokens, merges)
 
 
-def rounding_bound(value: np.ndarray, tile_tokens: int, merges: int) -> float:
+def rounding_bound(largest: float, tile_tokens: int, merges: int) -> float:
     """The part of the P.V bound that is not a change of weights: how far from V's hull at most."""
     hand_over = 3 * U16
     fp32 = 2 * (tile_tokens + 3 * merges + 8) * U32
-    return 1.01 * (largest(value) * (hand_over + fp32) + 3 * TINY16)
+    return 1.01 * (largest * (hand_over + fp32) + 3 * TINY16)
 
 
 def attention_bound(
-    ref: Reference, value: np.ndarray, columns: int, values: np.ndarray, arithmetic: Arithmetic
+    ref: Reference, columns: int, values: np.ndarray, arithmetic: Arithmetic
 ) -> np.ndarray:
     """Bound against dense attention, float64 [heads]: P.V bound `values` and the scores' part."""
     folding = np.abs(ref.folded_scores - ref.scores).max(axis=1)
     storing = score_tolerance(ref, columns, arithmetic).max(axis=1)
     moved = folding + storing
-    return values + largest(value) * moved * 1.001
+    return values + ref.largest * moved * 1.001
 
 
-def within_hull(output: np.ndarray, value: np.ndarray, tolerance: float) -> bool:
+def within_hull(output: np.ndarray, ref: Reference, tolerance: float) -> bool:
     """Every output element lies between the extremes of V in its dimension, up to `tolerance`."""
-    low, high = value.min(axis=0).astype(np.float64), value.max(axis=0).astype(np.float64)
-    return bool(((output >= low - tolerance) & (output <= high + tolerance)).all())
+    return bool(((output >= ref.low - tolerance) & (output <= ref.high + tolerance)).all())
 
 
 def merge_count(slots_per_segment: list[int], tile_tokens: int, channels: int) -> int:

@@ -118,11 +118,11 @@ class _Unit:
         elif event.kind == "weigh":
             self._weigh(event)
         elif event.kind == "reduce":
-            same = np.array_equal(np.sort(self.max.all()), np.sort(self.sum.all()))
-            if not same or self.max.heads != self.sum.heads:
-                self.use.fault(
-                    "the maximum must be that of the tokens whose exponentials are added"
-                )
+            added = np.sort(self.sum.all())
+            for held, what in ((self.max, "maximum"), (self.output, "output")):
+                same = np.array_equal(np.sort(held.all()), added)
+                if not same or held.heads != self.sum.heads:
+                    self.use.fault(f"REDG must find the {what} of the tokens that the sum holds")
             self.reduced_sum = _Held([self.sum.all()])
             self.reduced_output = _Held([self.output.all()], self.output.part)
         else:
@@ -183,7 +183,7 @@ class _Unit:
             self.use.fault("MACV weighs a V with another token's exponential")
         if self.output.tokens and self.output.part != part:
             self.use.fault("outputs must hold one part of the head dimension")
-        self.output.part = part
+        self.output.part, self.output.heads = part, self._heads(event)
         self.output.tokens.append(tokens[tokens != NOTHING])
 
     def _merge(self, event: Event) -> None:

@@ -10,18 +10,19 @@ class CommandBus {
 public:
     CommandBus(Bus kind, const Timing &timing) : half_clock_(kind == Bus::HalfClock), timing_(timing) {}
 
-    bool half_clock() const { return half_clock_; }
+    // First tick >= `tick` with a slot for a column command.
+    Tick next_column_slot(Tick tick) const { return tick | half_clock_; }
 
-    // First tick >= `tick` with a slot for the head's command.
-    Tick next_slot(const Head &head, Tick tick) const {
-        if (!half_clock_ || (tick & 1) != 0) return tick;
-        if (head.slot == kRowSlot && head.falling_edge && !(tick == last_.end && refused(last_, head))) return tick;
-        return tick + 1;
+    // First tick >= `tick` with a slot for the head's row command.
+    Tick next_row_slot(const Head &head, Tick tick) const {
+        const Tick rising = tick | half_clock_;
+        if (rising == tick || !head.falling_edge || (tick == last_.end && refused(last_, head))) return rising;
+        return tick;
     }
 
     // The same question for one tick, by what was known at its start.
     bool offers(const Head &head, Tick tick) const {
-        if (!half_clock_ || (tick & 1) != 0) return true;
+        if (half_clock_ == 0 || (tick & 1) != 0) return true;
         const RowCommand &before = last_.tick >= tick ? previous_ : last_;
         return head.slot == kRowSlot && head.falling_edge && !(tick == before.end && refused(before, head));
     }
@@ -47,7 +48,7 @@ private:
                timing_.meet(before.operation, head.need);
     }
 
-    const bool half_clock_;
+    const Tick half_clock_;  // 1 or 0
     const Timing &timing_;
     RowCommand last_, previous_;
 };

@@ -47,7 +47,7 @@ void Engine::start() {
     for (int i = 0; i < streams(); ++i) next_request(i, 0, 0);
     open_barriers();
     schedule_refill();
-    choose(1);
+    choose(1, 1);
 }
 
 int Engine::advance(Tick until, int64_t slice_ns) {
@@ -109,24 +109,25 @@ void Engine::step(Tick tick) {
     if (stalls_wanted_) ledger_->close_tick(heads_, tick, row_winner, column_winner);
 }
 
-void Engine::clear_choices(Tick row_from, Tick column_from) {
-    row_ = column_ = {};
+inline void Engine::consider(const Head &head, int i, Choice &row, Choice &column) const {
+    if (head.blocked) return;
+    const Tick ready = std::max(ready_tick(head.key), head.not_before);
+    if (head.slot == kColumnSlot) {
+        const Tick tick = bus_.next_column_slot(std::max(ready, column_from_));
+        if (tick < column.tick || (tick == column.tick && head.priority < column.priority))
+            column = {tick, head.priority, i};
+    } else {
+        const Tick tick = bus_.next_row_slot(head, std::max(ready, row_from_));
+        if (tick < row.tick || (tick == row.tick && head.priority < row.priority))
+            row = {tick, head.priority, i};
+    }
+}
+
+void Engine::choose(Tick row_from, Tick column_from) {
     row_from_ = row_from;
     column_from_ = column_from;
-}
-
-inline void Engine::consider(const Head &head, int i) {
-    if (head.blocked) return;
-    Choice &choice = head.slot == kColumnSlot ? column_ : row_;
-    Tick tick = std::max(ready_tick(head.key), head.not_before);
-    tick = bus_.next_slot(head, std::max(tick, head.slot == kColumnSlot ? column_from_ : row_from_));
-    if (tick < choice.tick || (tick == choice.tick && head.priority < choice.priority))
-        choice = {tick, head.priority, i};
-}
-
-void Engine::choose(Tick from) {
-    clear_choices(from, from);
-    for (int i : active_) consider(heads_[i], i);
+    row_ = column_ = {};
+    for (int i : active_) consider(heads_[i], i, row_, column_);
 }
 
 void Engine::record(const Head &head, const Operation &op, int i, Tick tick) {
@@ -148,9 +149,7 @@ void Engine::issue(int i, Tick tick) {
     ++counts_[op.command];
     if (log_wanted_) record(head, op, i, tick);
     if (stalls_wanted_ && i < streams()) ledger_->issued(head, i, tick);
-    const bool plain = op.plain && number == head.request && !head.holds && !head.fifo && i < streams() &&
-                       timing_.effects(number) != nullptr;
-    if (plain) {
+    if (head.plain) {
         issue_plain(i, op, number, tick);
     } else {
         issue_other(i, op, number, tick);
@@ -159,29 +158,51 @@ void Engine::issue(int i, Tick tick) {
 
 // A final that moves no bank, no hold, no FIFO and no window: other heads see its latencies only.
 void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) {
-    idle_refreshes_ = 0;
-    timing_.push(op, tick);
-    const Key *effects = timing_.effects(number);
-    const Key now = Timing::event(op, tick);
-    for (int j : active_) {
-        Head &other = heads_[j];
-        const Key key = now + effects[other.need];
-        if (stalls_wanted_ && j != i && j < streams() &&
-            (key > other.key || ready_tick(other.key) <= tick))
-            ledger_->contest(other, j, tick);
-        other.key = std::max(other.key, key);
-    }
+    timing_.push_plain(op, tick);
     if (op.slot == kRowSlot) bus_.row_issued(number, tick);
     end_ = std::max(end_, tick + op.completion);
-    next_request(i, tick, tick + op.completion);
-    if (!opening_.empty()) open_barriers();
-    row_ = column_ = {};
-    for (int j : active_) consider(heads_[j], j);
+    idle_refreshes_ = 0;
+    const Key *effects = timing_.effects(number);
+    const Key now = Timing::event(op, tick);
+
+    Head &head = heads_[i];
+    if (streams_[i].cursor.next_same()) {  // the same command in the same state, one tick later
+        head.key = std::max(head.key, now + effects[number]);
+        head.column = streams_[i].cursor.column;
+        head.visible = head.not_before = tick + 1;
+        head.priority = kOrdinaryPriority | order(tick + 1, i);
+    } else {
+        next_request(i, tick, tick + op.completion);
+        if (!opening_.empty()) open_barriers();
+    }
+
+    const uint8_t slot = op.slot;
+    const int last = streams();
+    Choice row, column;
+    for (int j : active_) {
+        Head &other = heads_[j];
+        if (j != i) {
+            const Key key = now + effects[other.need];
+            if (stalls_wanted_) {
+                if (ready_tick(other.key) <= tick) {
+                    if (j != last) ledger_->lose(other, j, i, slot, tick);
+                } else if (key > other.key && other.counted && other.visible <= other.from) {
+                    ledger_->charge_row(other, j, tick);
+                } else if (key > other.key && j != last) {
+                    ledger_->contest(other, j, tick);
+                }
+            }
+            if (key > other.key) other.key = key;
+        }
+        consider(other, j, row, column);
+    }
+    row_ = row;
+    column_ = column;
 }
 
+// Anything else: what the heads need, and whether they may go, can change.
 void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) {
     const bool is_stream = i < streams();
-    const bool final = number == heads_[i].request;
     if (stalls_wanted_) {
         for (int j : active_)
             if (j != i && j < streams()) ledger_->contest(heads_[j], j, tick);
@@ -193,27 +214,57 @@ void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) 
     if (op.refresh) banks_->refresh(op, tick);
 
     Head &head = heads_[i];
-    if (!final) {
+    const bool final = number == head.request;
+    const bool held = head.holds;
+    if (final) {
+        head.holds = false;
+    } else {
         if (is_stream && !head.fifo) head.not_before = tick + 1;
         if (op.row_use == RowUse::Open && timing_.operations()[head.request].row_use == RowUse::Access) {
             head.holds = true;
             head.opened = tick;
-            ++holders_;
         }
-    } else if (head.holds) {
-        head.holds = false;
-        --holders_;
     }
+    const bool holders_changed = held != head.holds;
+    holders_ += int(head.holds) - int(held);
+    const bool fifo_changed = final && (head.fifo || !is_stream);
+    if (fifo_changed) pop_front(tick);
     if (is_stream) idle_refreshes_ = 0;
-    if (final && is_stream) end_ = std::max(end_, tick + op.completion);
-    if (final && (head.fifo || !is_stream)) pop_front(tick);
     if (final && is_stream) {
+        end_ = std::max(end_, tick + op.completion);
         next_request(i, tick, tick + op.completion);
         if (!opening_.empty()) open_barriers();
+    } else if (!final) {
+        recheck(head, i);
     }
-    recheck_all();
-    row_ = column_ = {};
-    for (int j : active_) consider(heads_[j], j);
+    if (fifo_changed || timing_.effects(number) == nullptr) {
+        recheck_all();
+    } else {
+        update_others(i, op, number, tick, holders_changed);
+    }
+    choose(row_from_, column_from_);
+}
+
+void Engine::update_others(int i, const Operation &op, int32_t number, Tick tick, bool holders_changed) {
+    const Key *effects = timing_.effects(number);
+    const uint8_t *relations = timing_.relations(number);
+    const Key now = Timing::event(op, tick);
+    const bool banks_changed = op.closes_row || op.row_use == RowUse::Open;
+    for (int j : active_) {
+        Head &other = heads_[j];
+        const uint8_t relation = relations[other.need];
+        if (j == i) continue;
+        if (banks_changed && (relations[other.request] & Timing::kMeets) != 0) {
+            recheck(other, j);
+            continue;
+        }
+        if ((relation & Timing::kMovesWindow) != 0) {
+            other.key = timing_.pull(timing_.operations()[other.need]);
+        } else {
+            other.key = std::max(other.key, now + effects[other.need]);
+        }
+        if (holders_changed && timing_.operations()[other.need].closes_row) recheck(other, j);
+    }
 }
 
 void Engine::finish() {

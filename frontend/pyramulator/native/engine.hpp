@@ -76,9 +76,9 @@ private:
     void issue_plain(int i, const Operation &op, int32_t number, Tick tick);
     void issue_other(int i, const Operation &op, int32_t number, Tick tick);
     void record(const Head &head, const Operation &op, int i, Tick tick);
-    void consider(const Head &head, int i);
-    void clear_choices(Tick row_from, Tick column_from);
-    void choose(Tick from);
+    void update_others(int i, const Operation &op, int32_t number, Tick tick, bool holders_changed);
+    void consider(const Head &head, int i, Choice &row, Choice &column) const;
+    void choose(Tick row_from, Tick column_from);
     void finish();
 
     // requests.cpp: streams, barriers and the FIFO

@@ -1,6 +1,7 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace pyramulator {
 namespace {
@@ -35,8 +36,13 @@ public:
 
     std::vector<int32_t> run() {
         const uint32_t commands = static_cast<uint32_t>(device_.commands.size());
+        uint64_t last = ~uint64_t{0};  // command, target and row of the last record that was in order
         for (at_ = 0; at_ < n_; ++at_) {
             const Record &record = records_[at_];
+            uint64_t word;
+            std::memcpy(&word, &record, sizeof(word));
+            if (word == last && record.count == 1 && record.column >= 0 && loops_.empty()) continue;
+            last = record.command < kLoop ? word : ~uint64_t{0};
             if (record.command < commands) {
                 check_request(record);
             } else if (record.command == kLoop) {

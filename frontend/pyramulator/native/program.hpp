@@ -1,6 +1,7 @@
 // Streams of records: checked once, then read in place, one request at a time.
 #pragma once
 
+#include <cstring>
 #include <vector>
 
 #include "timing.hpp"
@@ -67,6 +68,20 @@ public:
         if (at_->command >= kLoop) return control();
         return load();
     }
+    // The common case of next(): if the next request is of the same operation and row, moves on to it.
+    bool next_same() {
+        if (left_ > 0) {
+            --left_;
+            column += step_;
+            return true;
+        }
+        if (at_ == end_ || what(*at_) != what_) return false;
+        column = at_->column + column_offset_;
+        step_ = at_->column_step;
+        left_ = at_->count - 1;
+        ++at_;
+        return true;
+    }
     // Records before the one that the last item came from.
     int64_t record() const { return at_ - begin_ - 1; }
 
@@ -76,8 +91,16 @@ private:
         uint32_t iteration;
     };
 
+    // Command, target and row in one word.
+    static uint64_t what(const Record &record) {
+        uint64_t word;
+        std::memcpy(&word, &record, sizeof(word));
+        return word;
+    }
+
     Item load() {
         const Record &record = *at_++;
+        what_ = what(record);
         operation = table_->find(record.command, record.target);
         row = record.row + row_offset_;
         column = record.column + column_offset_;
@@ -89,6 +112,7 @@ private:
 
     const Record *at_;
     const Record *end_;
+    uint64_t what_ = ~uint64_t{0};
     uint32_t left_ = 0;
     int32_t step_ = 0;
     int32_t row_offset_ = 0;

@@ -81,6 +81,9 @@ void Engine::recheck(Head &head, int i) {
     head.excluded = excluded_by_refresh(head, i);
     head.front = i == streams() || (head.fifo && !fifo_.empty() && fifo_.front().stream == i);
     head.blocked = head.held || head.excluded || head.stuck || (head.fifo && !head.front && !head.holds);
+    head.counted = i < streams() && !head.held && !head.excluded && !head.stuck && !head.fifo;
+    head.plain = i < streams() && !head.fifo && !head.holds && head.need == head.request &&
+                 timing_.operations()[head.need].plain && timing_.effects(head.need) != nullptr;
     if (head.holds) {
         head.priority = order(head.opened, i);
     } else if (head.fifo || i == streams()) {
@@ -117,18 +120,7 @@ void Engine::next_request(int i, Tick tick, Tick completed) {
             return;
         }
         const Cursor &cursor = stream.cursor;
-        const bool same = head.active && cursor.operation == head.request && cursor.row == head.row &&
-                          head.need == head.request && timing_.operations()[head.need].plain;
-        if (same) {  // needs the same command in the same state: the key is kept up to date
-            head.column = cursor.column;
-            head.visible = head.not_before = tick + 1;
-            head.holds = false;
-            head.excluded = excluded_by_refresh(head, i);
-            head.blocked = head.excluded;
-            head.priority = kOrdinaryPriority | order(tick + 1, i);
-        } else {
-            present(i, cursor.operation, cursor.row, cursor.column, tick + 1);
-        }
+        present(i, cursor.operation, cursor.row, cursor.column, tick + 1);
         return;
     }
     if (tick == 0) {
@@ -216,7 +208,7 @@ void Engine::arrivals(Tick tick) {
     if (tick == refill_due_) refill(tick);
     front_changed(tick);
     recheck_all();
-    choose(tick);
+    choose(tick, tick);
     if (running_ == 0) return;
     const bool stream_can_go = std::any_of(active_.begin(), active_.end(),
                                            [&](int j) { return j < streams() && !heads_[j].blocked; });

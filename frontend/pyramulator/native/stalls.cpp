@@ -62,7 +62,7 @@ void Ledger::contest(Head &head, int stream, Tick tick) {
     }
 }
 
-void Ledger::issued(Head &head, int stream, Tick tick) {
+void Ledger::issued_otherwise(Head &head, int stream, Tick tick) {
     if (head.issued_at == tick) return;  // two requests of a fifo stream, one in each slot
     if (head.from <= tick) {
         charge(head, stream, tick - 1);
@@ -74,7 +74,8 @@ void Ledger::issued(Head &head, int stream, Tick tick) {
     head.from = tick + 1;
 }
 
-void Ledger::close_tick(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner) {
+void Ledger::settle_contests(const std::vector<Head> &heads, Tick tick, int row_winner,
+                             int column_winner) {
     for (const Contest &one : contested_) {
         if (heads[one.stream].issued_at == tick) continue;
         int winner = one.slot == kRowSlot ? row_winner : column_winner;

@@ -23,19 +23,42 @@ public:
     void contest(Head &head, int stream, Tick tick);
 
     // The stream issued a command in `tick`.
-    void issued(Head &head, int stream, Tick tick);
+    void issued(Head &head, int stream, Tick tick) {
+        if (head.counted && head.visible <= head.from && head.from <= tick) {
+            charge_counted(head, stream, tick - 1);
+            ++counter(stream, kIssued);
+            head.issued_at = tick;
+            head.from = tick + 1;
+        } else {
+            issued_otherwise(head, stream, tick);
+        }
+    }
+
+    // contest() where `winner` took the slot of a plain operation and no later slot of the tick is of
+    // that kind.
+    void lose(Head &head, int stream, int winner, uint8_t slot, Tick tick) {
+        if (head.counted && head.visible <= head.from && head.slot == slot &&
+            (slot == kColumnSlot || bus_.offers(head, tick))) {
+            if (head.from > tick) return;
+            charge_counted(head, stream, tick - 1);
+            ++slot_counter(stream, winner);
+            head.from = tick + 1;
+        } else {
+            contest(head, stream, tick);
+        }
+    }
 
     // The tick is over; the winners are head numbers, -1 for an empty slot.
-    void close_tick(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner);
+    void close_tick(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner) {
+        if (!contested_.empty()) settle_contests(heads, tick, row_winner, column_winner);
+    }
 
     // The stream has had no request left since the last tick accounted for.
     void done(const Head &head, int stream, Tick end);
 
-    // The hot case of contest(): visible, and not ready in `tick` or before.
+    // contest() of a counted head that is visible and not ready in `tick` or before.
     void charge_row(Head &head, int stream, Tick tick) {
-        int64_t *to = &row_counter(stream, code_of(head.key));
-        *to += tick - head.from + 1;
-        head.charged = to;
+        row_counter(stream, code_of(head.key)) += tick - head.from + 1;
         head.from = tick + 1;
     }
 
@@ -53,6 +76,19 @@ private:
     int64_t &counter(int stream, Class what) { return classes_[size_t(stream) * kClasses + what]; }
     int64_t &row_counter(int stream, uint32_t code) { return rows_[size_t(stream) * codes_ + code]; }
     int64_t &slot_counter(int stream, int winner) { return slots_[size_t(stream) * (streams_ + 1) + winner]; }
+    // charge() of a counted, visible head; leaves `from` to the caller.
+    void charge_counted(const Head &head, int stream, Tick tick) {
+        const Tick ready = ready_tick(head.key);
+        Tick from = head.from;
+        if (from < ready) {
+            const Tick to = ready <= tick ? ready : tick + 1;
+            row_counter(stream, code_of(head.key)) += to - from;
+            from = to;
+        }
+        if (from <= tick) counter(stream, kEdge) += tick + 1 - from;
+    }
+    void issued_otherwise(Head &head, int stream, Tick tick);
+    void settle_contests(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner);
     void add(Head &head, int64_t &to, Tick tick);
     void charge_ready(Head &head, int stream, Tick tick);
 

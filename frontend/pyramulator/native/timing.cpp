@@ -281,13 +281,15 @@ void Timing::compile_effects() {
     if (!dense_) return;
     width_ = operations_.size();
     effects_.assign(width_ * width_, kNever);
-    window_flags_.assign(width_ * width_, 0);
+    relations_.assign(width_ * width_, 0);
     std::unordered_map<uint32_t, std::vector<std::pair<int, Key>>> readers;
     for (size_t h = 0; h < width_; ++h)
         for (uint32_t i = operations_[h].checks.first; i < operations_[h].checks.last; ++i)
             readers[checks_[i].slot].push_back({static_cast<int>(h), checks_[i].add});
     for (size_t i = 0; i < width_; ++i) {
         const Operation &op = operations_[i];
+        for (size_t h = 0; h < width_; ++h)
+            if (meet(static_cast<int>(i), static_cast<int>(h))) relations_[i * width_ + h] |= kMeets;
         for (uint32_t j = op.stores.first; j < op.stores.last; ++j) {
             for (const auto &[h, add] : readers[stores_[j]]) {
                 Key &effect = effects_[i * width_ + h];
@@ -297,7 +299,7 @@ void Timing::compile_effects() {
         for (uint32_t j = op.pushes.first; j < op.pushes.last; ++j) {
             const WindowPush &push = pushes_[j];
             for (uint32_t k = push.first; k < push.first + push.count; ++k)
-                for (const auto &[h, add] : readers[window_stores_[k].slot]) window_flags_[i * width_ + h] = 1;
+                for (const auto &[h, add] : readers[window_stores_[k].slot]) relations_[i * width_ + h] |= kMovesWindow;
         }
     }
 }

@@ -73,9 +73,15 @@ public:
     }
 
     void push(const Operation &op, Tick tick) {
-        const Key now = event(op, tick);
-        for (uint32_t i = op.stores.first; i < op.stores.last; ++i) slots_[stores_[i]] = now;
+        push_plain(op, tick);
         if (op.pushes.first != op.pushes.last) push_windows(op, tick);
+    }
+
+    void push_plain(const Operation &op, Tick tick) {
+        const Key now = event(op, tick);
+        const uint32_t *at = stores_.data() + op.stores.first, *last = stores_.data() + op.stores.last;
+        Key *slots = slots_.data();
+        for (; at != last; ++at) slots[*at] = now;
     }
 
     // What a tracker keeps of an issue.
@@ -86,8 +92,11 @@ public:
     // What the issue of operation i adds to the ready key of operation h: row i, column h. The last
     // column is that of "no operation". Null when there are too many operations for a table.
     const Key *effects(int i) const { return dense_ ? &effects_[size_t(i) * width_] : nullptr; }
-    // Whether an issue of i may move a window that h looks at.
-    bool moves_window(int i, int h) const { return window_flags_[size_t(i) * width_ + h]; }
+    // By the same table: whether an issue of i may move a window that h looks at, and whether some
+    // bank is matched by both.
+    static constexpr uint8_t kMovesWindow = 1;
+    static constexpr uint8_t kMeets = 2;
+    const uint8_t *relations(int i) const { return &relations_[size_t(i) * width_]; }
     bool meet(int i, int h) const;
     bool share_pseudo_channel(int i, int h) const;
 
@@ -153,7 +162,7 @@ private:
     bool dense_ = false;
     size_t width_ = 0;
     std::vector<Key> effects_;
-    std::vector<uint8_t> window_flags_;
+    std::vector<uint8_t> relations_;
 };
 
 }  // namespace pyramulator

@@ -1,0 +1,336 @@
+"""The embedded engine against the real Ramulator 2.1: the same commands on the same ticks.
+
+RAMULATOR2_ROOT names a built checkout; without it these tests are skipped.
+PAMSIM_BRIDGE_CASES sets how many random cases run, PAMSIM_BRIDGE_SEED the first seed,
+PAMSIM_GOLDEN the folder of recorded runs (see test_engine_goldens.py).
+A case that fails is cut down to the smallest one that still fails and printed as Python.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reference import generate, hbm3
+from reference.compare import as_python, disagreement, minimise, outcome
+from reference.generate import Case
+from test_engine_goldens import golden_description, golden_stream, issued
+
+import pyramulator
+from pamsim.config import ProgramVariants, describe, list_configs, load_device
+from pyramulator import bridge
+from pyramulator.description import (
+    Bus,
+    Command,
+    Description,
+    Refresh,
+    RowUse,
+    Slot,
+    TimingRow,
+)
+from pyramulator.errors import (
+    Cancelled,
+    Deadlock,
+    DescriptionError,
+    EngineError,
+    StreamError,
+)
+from pyramulator.result import ChannelResult, Stalls
+from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("RAMULATOR2_ROOT"), reason="RAMULATOR2_ROOT names no built Ramulator 2.1"
+)
+
+CASES = int(os.environ.get("PAMSIM_BRIDGE_CASES", "200"))
+FIRST = int(os.environ.get("PAMSIM_BRIDGE_SEED", "0"))
+GOLDEN = os.environ.get("PAMSIM_GOLDEN")
+BLOCKS = 10
+NO_STALLS = Stalls(np.zeros((0, 7)), np.zeros((0, 1)), np.zeros((0, 0)))
+
+
+def run_engine(description: Description, stream: CommandStream) -> ChannelResult:
+    result = pyramulator.run(description, stream, log=True, stalls=False)
+    return replace(result, stalls=NO_STALLS)
+
+
+def run_bridge(description: Description, stream: CommandStream) -> ChannelResult:
+    result = bridge.run_bridge(description, stream, log=True)
+    assert result.stalls is None
+    return replace(result, stalls=NO_STALLS)
+
+
+def difference(case: Case) -> str | None:
+    """The first difference: Ramulator's value, the engine's value."""
+    return disagreement(outcome(run_bridge, case), outcome(run_engine, case), case.description)
+
+
+def must_agree(case: Case, name: str) -> None:
+    found = difference(case)
+    if found is None:
+        return
+    smallest = minimise(case, lambda c: difference(c) is not None)
+    pytest.fail(
+        f"{name}: Ramulator, engine: {found}\n"
+        f"smallest: {difference(smallest)}\n{as_python(smallest)}",
+        pytrace=False,
+    )
+
+
+def with_binding_windows(case: Case) -> Case:
+    """Windows so long that they, and not the rows of window 1, decide; without refresh."""
+    rows = tuple(
+        replace(row, latency=row.latency + 20 * row.window) if row.window > 1 else row
+        for row in case.description.rows
+    )
+    return Case(replace(case.description, rows=rows, refresh=None), case.stream)
+
+
+# Equality
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_random_cases_agree(block: int) -> None:
+    for seed in range(FIRST + block, FIRST + CASES, BLOCKS):
+        case = generate.case(random.Random(seed))
+        must_agree(case, f"seed {seed}")
+        if seed % 4 == 0 and any(row.window > 1 for row in case.description.rows):
+            must_agree(with_binding_windows(case), f"seed {seed}, binding windows")
+
+
+@settings(max_examples=max(20, CASES // 10), deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False))
+def test_drawn_cases_agree(rng: random.Random) -> None:
+    assert difference(generate.case(rng)) is None
+
+
+@pytest.mark.parametrize("refresh", [False, True], ids=["norefresh", "refresh"])
+@pytest.mark.parametrize("kind", sorted(hbm3.STREAMS))
+def test_hbm3_cases_agree(kind: str, refresh: bool) -> None:
+    must_agree(hbm3.case(kind, refresh), f"{kind}, refresh {refresh}")
+
+
+@pytest.mark.parametrize("refresh", [False, True], ids=["norefresh", "refresh"])
+@pytest.mark.parametrize("device", list_configs("device"))
+def test_random_streams_on_every_device_agree(device: str, refresh: bool) -> None:
+    variants = ProgramVariants(queries=(1, 2), elements=(16, 128), reduced_elements=(128,))
+    description = describe(load_device(device), variants)
+    assert description.refresh is not None
+    # a run is a few thousand ticks, shorter than nREFI: refresh more often, after nRFC at least
+    often = replace(description.refresh, interval=2_500) if refresh else None
+    description = replace(description, refresh=often)
+    for seed in range(max(3, CASES // 50)):
+        rng = random.Random(f"{device} {seed}")
+        must_agree(
+            Case(description, generate.random_stream(rng, description)), f"{device}, seed {seed}"
+        )
+
+
+@pytest.mark.skipif(GOLDEN is None, reason="PAMSIM_GOLDEN names no folder")
+@pytest.mark.parametrize("variant", ["norefresh", "scoped_allbank"])
+def test_the_bridge_issues_what_ramulators_own_controller_issued(variant: str) -> None:
+    run = Path(GOLDEN or "") / "HBM3PIM" / "stream" / variant
+    description = golden_description(run)
+    result = run_bridge(description, golden_stream(run, description))
+    assert result.log is not None
+    depth = description.target_levels
+    log = [
+        (int(r["tick"]), description.commands[r["command"]].name, *r["address"][:depth].tolist())
+        for r in result.log
+    ]
+    assert log == issued(run, description)
+
+
+# The tests above can fail: a device that is off by one tick is noticed
+
+
+CHANGES: list[tuple[str, Callable[[TimingRow], TimingRow | None]]] = [
+    ("latency", lambda row: replace(row, latency=row.latency + 1)),
+    ("window", lambda row: replace(row, window=row.window + 1) if row.window > 1 else None),
+    ("sibling", lambda row: replace(row, sibling=False) if row.sibling else None),
+]
+
+
+@pytest.mark.parametrize(("what", "change"), CHANGES, ids=[what for what, _ in CHANGES])
+def test_a_changed_timing_row_is_noticed(
+    what: str, change: Callable[[TimingRow], TimingRow | None]
+) -> None:
+    noticed = 0
+    for seed in range(120):
+        case = with_binding_windows(generate.case(random.Random(seed)))
+        rows = tuple(change(row) or row for row in case.description.rows)
+        changed = replace(case.description, rows=rows)
+        theirs = outcome(run_bridge, Case(changed, case.stream))
+        mine = outcome(run_engine, case)
+        noticed += disagreement(theirs, mine, case.description) is not None
+    assert noticed >= 10  # of 120; many have a row of the kind, in some of them it decides
+
+
+# Small devices: errors, stepping, cancel
+
+ACT = Command("ACT", "Row", Slot.ROW, 1, RowUse.OPEN, closes="PRE")
+PRE = Command("PRE", "Bank", Slot.ROW, 1, RowUse.CLOSE)
+RD = Command("RD", "Column", Slot.COLUMN, 1, RowUse.ACCESS, opens="ACT", closes="PRE")
+STUCK = Command("STUCK", "Bank", Slot.COLUMN, 1, RowUse.ACCESS)
+
+
+def device(*rows: TimingRow, **more: object) -> Description:
+    """One channel of two banks of 16 rows."""
+    return Description(
+        "tiny",
+        ("Channel", "Bank", "Row", "Column"),
+        (1, 2, 16, 16),
+        ticks_per_second=10**9,
+        bus=Bus.SINGLE,
+        commands=(ACT, PRE, RD, STUCK),
+        rows=rows,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def streams(*records: list[tuple[int, ...]]) -> CommandStream:
+    """Targets 0 and 1 are the banks, 2 is both."""
+    targets = np.array([(0, 0), (0, 1), (0, -1)], dtype=np.int32)
+    return CommandStream(targets, tuple(np.array(r, dtype=RECORD) for r in records))
+
+
+def test_one_access_by_hand() -> None:
+    # ACT at 1; RD no earlier than 1 + 5, completing at once
+    result = bridge.run_bridge(
+        device(TimingRow("Bank", ("ACT",), ("RD",), 5)), streams([(2, 0, 3, 4, 0, 1)]), log=True
+    )
+    assert result.log is not None
+    found = [(r["tick"], r["command"], r["address"].tolist()) for r in result.log]
+    assert found == [(1, 0, [0, 0, 3, 4, 0, 0, 0, 0]), (6, 2, [0, 0, 3, 4, 0, 0, 0, 0])]
+    assert (result.ticks, result.counts) == (6, {"ACT": 1, "RD": 1})
+    # bank 0 is open in ticks 1 to 6; level 1 is the banks
+    assert result.residency.active.tolist() == [6, 0]
+    assert result.residency.precharged.tolist() == [0, 6]
+
+
+def test_nothing_to_do_ends_at_tick_0() -> None:
+    result = bridge.run_bridge(device(), streams([]), log=True)
+    assert (result.ticks, result.counts) == (0, {})
+
+
+def test_pieces_give_the_same_run() -> None:
+    for seed in range(12):
+        case = generate.case(random.Random(seed))
+        whole = outcome(run_bridge, case)
+        if not isinstance(whole, ChannelResult):
+            continue
+        rng = random.Random(seed)
+        run = bridge.Bridge(case.description, case.stream, log=True)
+        tick, logs = 0, []
+        while not run.advance(tick):
+            tick += rng.choice((0, 1, 7, 40))
+            if rng.random() < 0.3:
+                logs.append(run.take_log())
+        result = run.result()
+        log = np.concatenate([*logs, result.log])
+        pieces = replace(result, stalls=NO_STALLS, log=log)
+        assert disagreement(pieces, whole, case.description) is None
+
+
+def test_a_stream_that_can_never_issue_is_named() -> None:
+    with pytest.raises(Deadlock, match=r"stream 0: STUCK at \(0, 1, row 3\).*\(rule 6\)"):
+        bridge.run_bridge(device(), streams([(3, 1, 3, 0, 0, 1)]))
+
+
+def test_a_deadlock_under_refresh_is_found() -> None:
+    refresh = Command(
+        "REF", "Channel", Slot.ROW, 1, RowUse.ALL_CLOSED, closes="PREab", refresh=True
+    )
+    closes = Command("PREab", "Channel", Slot.ROW, 1, RowUse.CLOSE)
+    description = device(refresh=Refresh("REF", "Channel", 20))
+    description = replace(description, commands=(*description.commands, refresh, closes))
+    with pytest.raises(Deadlock, match="stream 0: STUCK"):
+        bridge.run_bridge(description, streams([(3, 1, 3, 0, 0, 1)]))
+
+
+def test_crossed_barriers_are_named() -> None:
+    wait = [(BARRIER, 0, name, 0, 0, 1) for name in (5, 6)]
+    with pytest.raises(Deadlock, match=r"stream 0: waits at barrier 5 .*stream 1 \(rule 8\)"):
+        bridge.run_bridge(device(), streams(wait, wait[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (TimingRow("Bank", ("ACT",), ("RD",), 2**31), "timing row 0: latency must fit 32 bits"),
+        (TimingRow("Bank", ("ACT",), ("RD",), 1, window=0), "timing row 0: window must be 1"),
+        (TimingRow("Row", ("ACT",), ("RD",), 1), "timing row 0: level must be one that"),
+        (TimingRow("Channel", ("ACT",), ("RD",), 1, sibling=True), "sibling must be below"),
+        (TimingRow("Bank", ("ACT",), ("RD",), 1, window=2, sibling=True), "sibling must have"),
+        (TimingRow("Bank", ("ACT",) * 64, ("RD",), 1, window=2**20), "windows must hold at most"),
+    ],
+    ids=["latency", "window", "level", "sibling", "sibling-window", "memory"],
+)
+def test_a_row_that_cannot_be_is_refused(row: TimingRow, message: str) -> None:
+    with pytest.raises(DescriptionError, match=message):
+        bridge.run_bridge(device(row), streams([]))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (2, 0, 0, 0, 0, 0),  # a count of 0
+        (9, 0, 0, 0, 0, 1),  # no such command
+        (2, 3, 0, 0, 0, 1),  # no such target
+        (2, 0, 16, 0, 0, 1),  # no such row
+        (2, 0, 0, 0, -1, 2),  # a negative column
+        (END, 0, 0, 0, 0, 1),
+        (LOOP, 0, 0, 0, 0, 1),
+    ],
+)
+def test_a_bad_record_is_refused_in_the_engines_words(record: tuple[int, ...]) -> None:
+    messages = []
+    for run in (bridge.run_bridge, pyramulator.run):
+        with pytest.raises(StreamError) as error:
+            run(device(), streams([(2, 0, 0, 0, 0, 1), record]))
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+    assert messages[0].startswith("stream 0, record 1")
+
+
+def test_a_result_before_the_end_is_refused() -> None:
+    run = bridge.Bridge(device(), streams([(2, 0, 3, 4, 0, 9)]))
+    with pytest.raises(EngineError, match="must be finished"):
+        run.result()
+
+
+LONG = [(LOOP, 0, 0, 0, 0, 2**31), (2, 0, 3, 4, 0, 1), (END, 0, 0, 0, 0, 1)]
+
+
+def test_cancel_is_heard() -> None:
+    run = bridge.Bridge(device(), streams(LONG))
+    threading.Timer(0.1, run.cancel).start()
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        run.advance()
+    assert time.monotonic() - start < 5  # 100 ms after it, with room for a busy machine
+
+
+def test_ctrl_c_is_heard() -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bridge.run_bridge(device(), streams(LONG))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
