@@ -97,7 +97,9 @@ def all_bank(n: int) -> tuple[Description, CommandStream]:
     return description, CommandStream(np.array([[0, 0, -1, -1, -1]], np.int32), (stream,))
 
 
-def _groups(n: int, names: list[str], groups: list[tuple[int, int]]) -> tuple[Description, CommandStream]:
+def _groups(
+    n: int, names: list[str], groups: list[tuple[int, int]]
+) -> tuple[Description, CommandStream]:
     description = bank_group_description()
     commands = [description.command_index(name) for name in names]
     each = n // len(groups)

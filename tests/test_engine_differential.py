@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,9 +38,27 @@ def run_engine(description: Description, stream: CommandStream) -> ChannelResult
     return pyramulator.run(description, stream, log=True, stalls=True)
 
 
+def run_without_log(description: Description, stream: CommandStream) -> ChannelResult:
+    """What is not asked for must not change the rest: the log is the other run's."""
+    logged = run_engine(description, stream)
+    return replace(pyramulator.run(description, stream, log=False, stalls=True), log=logged.log)
+
+
+def run_bare(description: Description, stream: CommandStream) -> ChannelResult:
+    logged = run_engine(description, stream)
+    bare = pyramulator.run(description, stream, log=False, stalls=False)
+    assert bare.log is None and bare.stalls is None
+    return replace(bare, log=logged.log, stalls=logged.stalls)
+
+
 def difference(case: Case) -> str | None:
     """The first difference: the reference's value, the engine's value."""
-    return disagreement(outcome(run_reference, case), outcome(run_engine, case), case.description)
+    expected = outcome(run_reference, case)
+    for run in (run_engine, run_without_log, run_bare):
+        found = disagreement(expected, outcome(run, case), case.description)
+        if found is not None:
+            return f"{run.__name__}: {found}"
+    return None
 
 
 def must_agree(case: Case, name: str) -> None:

@@ -134,6 +134,24 @@ def test_a_time_is_rounded_up_to_ck() -> None:
     assert load_device("hbm3-pam", ["timing.nRP=14.7 ns"]).timing_ck["nRP"] == 20
 
 
+def test_a_range_is_in_the_unit_of_its_value(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    guess = "source: 'assumption: a guess'"
+    path.write_text(
+        "name: mine\nextends: hbm3-pam\ntiming:\n"
+        f"  nRFC: {{value: 350 ns, {guess}, range: [260, 410]}}\n"
+        f"  nRTW: {{value: nCL + 1, {guess}, range: [3, 30]}}\n"
+        "energy:\n  extends: hbm3\n  constants:\n"
+        f"    mac_pj: {{value: 320 fJ, {guess}, range: [100, 640]}}\n"
+    )
+    constants = {c.name: c for c in config_constants("device", str(path))}
+    # 260 ns and 410 ns are 338 and 533 CK of 1.3 GHz
+    assert (constants["timing.nRFC"].value, constants["timing.nRFC"].range) == (455, (338, 533))
+    assert (constants["timing.nRTW"].value, constants["timing.nRTW"].range) == (20, (3, 30))
+    mac = constants["energy.constants.mac_pj"]
+    assert (mac.value, mac.unit, mac.range) == (0.32, "pJ", (0.1, 0.64))
+
+
 def test_names_are_put_in_place_before_values_whatever_the_order() -> None:
     options = ["tiers.hbm.device.timing.nRP=27", "tiers.hbm.device=hbm3-6400"]
     for order in (options, options[::-1]):

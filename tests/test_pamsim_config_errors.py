@@ -38,8 +38,39 @@ BAD_DEVICES = {
     ),
     "assumption without a range": (
         TIMING + "  nRP: {value: 20, source: 'assumption: a guess'}\n",
-        "timing.nRP must be given a range (or choices), since its source is an assumption "
-        "[FILE:4:8]",
+        "timing.nRP must be given a range, since its source is an assumption [FILE:4:8]",
+    ),
+    "assumption with no choices": (
+        TIMING + "  nRP: {value: 20, source: 'assumption: a guess', choices: []}\n",
+        "timing.nRP must be given a range, since its source is an assumption [FILE:4:8]",
+    ),
+    "assumed number with choices": (
+        TIMING + "  nRP: {value: 20, source: 'assumption: a guess', choices: ['20', '21']}\n",
+        "timing.nRP must be given a range, since its source is an assumption [FILE:4:8]",
+    ),
+    "assumed word with one choice": (
+        DEVICE + "pim:\n  score_dtype: {value: fp16, source: 'assumption: a guess', "
+        "choices: [fp16]}\n",
+        "pim.score_dtype must be given a range or at least two choices, since its source is an "
+        "assumption [FILE:4:16]",
+    ),
+    "word outside its own choices": (
+        DEVICE + "pim:\n  score_dtype: {value: fp16, source: 'assumption: a guess', "
+        "choices: [fp32, fp64]}\n",
+        "pim.score_dtype must be one of its own choices fp32, fp64, not 'fp16' [FILE:4:16]",
+    ),
+    "word with a range": (
+        DEVICE + "pim:\n  score_dtype: {value: fp16, source: 'assumption: a guess', "
+        "range: [1, 2]}\n",
+        "pim.score_dtype must be given choices, not a range [FILE:4:16]",
+    ),
+    "range from high to low": (
+        TIMING + "  nRP: {value: 5, source: 'assumption: a guess', range: [9, 1]}\n",
+        "timing.nRP.range must be given from low to high [FILE:4:57]",
+    ),
+    "expression outside its own range": (
+        TIMING + "  nRP: {value: nRAS - 20, source: 'assumption: a guess', range: [1, 9]}\n",
+        "timing.nRP must be inside its own range 1 to 9 CK, not 25 CK [FILE:4:8]",
     ),
     "value outside its own range": (
         TIMING + "  nRP: {value: 20, source: 'assumption: a guess', range: [1, 9]}\n",

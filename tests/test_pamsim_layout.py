@@ -40,25 +40,31 @@ def place(model: ModelSpec, contexts: object, on: SystemSpec | None = None) -> B
 def test_groups_a_pair_by_hand() -> None:
     # 5 stacks x 16 channels x 16 groups = 1280 groups; llama-3-8b has 8 KV heads.
     # 4 requests: 32 pairs; 1280 / 32 = 40 groups, but 8192 tokens are 16 x 4 banks x 128.
-    assert groups_per_pair([8192] * 4, 8, 1280, 4) == (16,) * 4
+    assert groups_per_pair([8192] * 4, 8, 1280, 4, 128) == (16,) * 4
     # 80 requests: 640 pairs, 2 groups each; 81 requests: 648 pairs, 1280 / 648 rounded up.
-    assert groups_per_pair([8192] * 80, 8, 1280, 4) == (2,) * 80
-    assert groups_per_pair([8192] * 81, 8, 1280, 4) == (2,) * 81
-    assert groups_per_pair([8192] * 161, 8, 1280, 4) == (1,) * 161
+    assert groups_per_pair([8192] * 80, 8, 1280, 4, 128) == (2,) * 80
+    assert groups_per_pair([8192] * 81, 8, 1280, 4, 128) == (2,) * 81
+    assert groups_per_pair([8192] * 161, 8, 1280, 4, 128) == (1,) * 161
     # Fewer than 4 x 128 tokens: one group. 1023 tokens in two would leave a bank below 128.
-    assert groups_per_pair([1, 511, 512, 1023, 1024], 1, 1280, 4) == (1, 1, 1, 1, 2)
+    assert groups_per_pair([1, 511, 512, 1023, 1024], 1, 1280, 4, 128) == (1, 1, 1, 1, 2)
     # Groups follow the tokens: 131072 of 139264 tokens get 15 of 16 groups (1280 x 0.94 / 8 heads).
-    assert groups_per_pair([131072, 8192], 8, 1280, 4) == (151, 10)
+    assert groups_per_pair([131072, 8192], 8, 1280, 4, 128) == (151, 10)
+    # Another minimum: 8192 tokens are 32 x 4 x 64 and 4 x 4 x 512.
+    assert groups_per_pair([8192] * 4, 8, 1280, 4, 64) == (32,) * 4
+    assert groups_per_pair([8192] * 4, 8, 1280, 4, 512) == (4,) * 4
 
 
 @given(
     contexts=st.lists(st.integers(1, 5000), min_size=1, max_size=12),
     kv_heads=st.integers(1, 9),
     channels=st.integers(1, 40),
+    least=st.integers(4, 128).map(lambda n: 4 * n),  # 16 to 512: the range of the constant
 )
 @settings(max_examples=60, deadline=None)
-def test_shares_hold_every_block_once(contexts: list[int], kv_heads: int, channels: int) -> None:
-    shares = spread(contexts, kv_heads, channels, 16, 4)
+def test_shares_hold_every_block_once(
+    contexts: list[int], kv_heads: int, channels: int, least: int
+) -> None:
+    shares = spread(contexts, kv_heads, channels, 16, 4, least)
     tokens: Counter[tuple[int, int]] = Counter()
     for request, head, n in zip(shares.request, shares.kv_head, shares.tokens, strict=True):
         tokens[int(request), int(head)] += int(n)
@@ -71,9 +77,9 @@ def test_shares_hold_every_block_once(contexts: list[int], kv_heads: int, channe
     assert int(shares.last.sum()) == len(contexts) * kv_heads
     assert (np.diff(shares.channel) >= 0).all() and shares.channel.min() >= 0
     assert shares.channel.max() < channels
-    # A bank of a divided pair holds at least 128 tokens: 4 banks, blocks of 16 tokens.
+    # A bank of a divided pair holds at least that many tokens: 4 banks, blocks of 16 tokens.
     divided = shares.tokens[shares.parts > 1]
-    assert (divided >= 4 * 128).all()
+    assert (divided >= 4 * least).all()
     # No channel holds more than its part of the tokens and one share.
     load = np.bincount(shares.channel, shares.tokens, channels)
     mean = sum(contexts) * kv_heads / channels
@@ -83,13 +89,20 @@ def test_shares_hold_every_block_once(contexts: list[int], kv_heads: int, channe
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 7, 10, 33, 80, 81, 150])
 @pytest.mark.parametrize("context", [1, 100, 512, 8192, 9001])
 def test_equal_requests_fill_channels_evenly(batch: int, context: int) -> None:
-    shares = spread([context] * batch, 8, 80, 16, 4)
+    shares = spread([context] * batch, 8, 80, 16, 4, 128)
     count = np.bincount(shares.channel, minlength=80)
     assert count.max() - count.min() <= 1
     # A pair covers the fewest channels that its shares need, and one more where it straddles.
     for first in range(0, len(shares), int(shares.parts[0])):
         own = shares.channel[first : first + int(shares.parts[0])]
         assert len(set(own.tolist())) <= -(-len(own) // max(1, count.min())) + 1
+
+
+def test_the_minimum_of_the_spread_is_set_by_the_system() -> None:
+    # 2 pairs of 8192 tokens, 256 groups: 16 groups each by 128 tokens a bank, 4 by 512, 128 by 16.
+    for option, groups in (("128", 16), ("512", 4), ("16", 128)):
+        table = place(small(), "8192", system(1, f"spread_min_bank_tokens={option}"))
+        assert Counter(s.kv_head for s in table.segments) == {0: groups, 1: groups}
 
 
 def test_few_pairs_spread_over_stacks() -> None:

@@ -191,6 +191,12 @@ class TestExchange:
         # 128 units a stack: 300 merges take 3 rounds of 20 cycles.
         assert merge_ps((300, 5), 1, 128, TIER.device) == -(-60 * 10**12 // 666_000_000)
 
+    def test_a_merge_takes_the_comparator_s_cycles(self) -> None:
+        pim = replace(TIER.device.pim, reduction_compare_cycles=3)
+        # 3 to compare, 11 of the exponential, 128 elements through 16 lanes
+        merge = merge_ps((1,), 1, 128, replace(TIER.device, pim=pim))
+        assert merge == -(-(3 + 11 + 8) * 10**12 // 666_000_000)
+
     def test_the_busiest_stack_sets_the_pace_of_the_pins(self) -> None:
         assert pins_ps((0, 0), TIER) == 0
         # 6656 B at 665.6 GB/s are 10 ns, after 100 ns of latency.

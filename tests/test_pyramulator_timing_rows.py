@@ -13,7 +13,7 @@ from functools import cache
 from itertools import product
 
 import pytest
-from timing_pictures import Address, Mark, draw, play, play_lanes, read_picture, redraw
+from timing_pictures import Address, Mark, draw, play, read_picture, redraw
 
 from pamsim.config import ProgramVariants, describe, load_device
 from pyramulator import Bus, Description, RowUse, TimingRow
@@ -84,7 +84,7 @@ PICTURES = [
     ("PseudoChannel", "RDA .x54 REFab", 2 * (8 + 19) + 1),  # nRTP + nRP
     ("PseudoChannel", "WRA .x96 REFab", 2 * (6 + 2 + 21 + 19) + 1),  # nCWL + nBL + nWR + nRP
     ("PseudoChannel", "REFab .x907 ACT|ACTbg", 2 * 455 - 2),  # nRFC: 350 ns / 0.769 ns = 455.1
-    ("PseudoChannel", "REFab .x909 PREab|PREbg", 2 * 455),
+    ("PseudoChannel", "REFab .x909 $pre", 2 * 455),
     # Rows, the four banks of a group
     ("BankGroup", "ACTbg (PREbg) .x124 ACTbg", 2 * 63),  # nRC
     ("BankGroup", "ACTbg .x38 $mac", 2 * 19 + 2 - 1),  # nRCDRD
@@ -183,6 +183,7 @@ def key_of(level: str, picture: str) -> Key:
     return level, before[0].name, last.name, sum(m.name == before[0].name for m in before)
 
 
+@cache
 def rows_by_key() -> dict[Key, list[TimingRow]]:
     """Rows by key; of those that share one (REDLD -> RDRES) the lesser latency first."""
     found: dict[Key, list[TimingRow]] = {}
@@ -193,22 +194,20 @@ def rows_by_key() -> dict[Key, list[TimingRow]]:
     return found
 
 
+@cache
 def pictures_by_key() -> dict[Key, list[str]]:
     """Pictures by key, the shorter first."""
     found: dict[Key, list[str]] = {}
     for level, line, _ticks in PICTURES:
-        # 'ACT ACT ACT ACT .x74 ACT' names no sets, so that its product is one picture
         for picture in singles(line):
             found.setdefault(key_of(level, picture), []).append(picture)
     return {k: sorted(v, key=lambda p: read_picture(p)[-1].tick) for k, v in found.items()}
 
 
 def row_of(level: str, picture: str) -> TimingRow:
+    """The row that a picture of PICTURES shows."""
     key = key_of(level, picture)
-    return rows_by_key_cached()[key][pictures_by_key_cached()[key].index(picture)]
-
-
-rows_by_key_cached, pictures_by_key_cached = cache(rows_by_key), cache(pictures_by_key)
+    return rows_by_key()[key][pictures_by_key()[key].index(picture)]
 
 
 def banks(command: str, address: Address) -> set[Address]:
@@ -266,7 +265,9 @@ def test_every_row_has_its_picture() -> None:
     assert Counter({key: len(found) for key, found in pictures_by_key().items()}) == expected
 
 
-@pytest.mark.parametrize(("level", "line", "ticks"), PICTURES, ids=[f"{a}: {b}" for a, b, _ in PICTURES])
+@pytest.mark.parametrize(
+    ("level", "line", "ticks"), PICTURES, ids=[f"{level}: {line}" for level, line, _ in PICTURES]
+)
 def test_row_alone(level: str, line: str, ticks: int) -> None:
     for picture in singles(line):
         before, *_, last = read_picture(picture)

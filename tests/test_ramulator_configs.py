@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from importlib import resources
 
 import jsonschema
@@ -49,6 +50,39 @@ def test_a_source_is_a_paper_standard_repository_or_assumption(kind: str, name: 
         assert constant.source.startswith(known), constant
         assert "shared" not in constant.source.replace("shared by", ""), constant
         assert "unnamed" not in constant.source, constant
+
+
+# A public repository is owner/name, then its commit and the path in it. No source needs a slash
+# for anything else.
+REPOSITORY = re.compile(r"\b[A-Za-z][\w-]*/[A-Za-z][\w.-]*")
+AT_COMMIT = re.compile(r"[\w-]+/[\w.-]+ @[0-9a-f]{7,40} [\w.-]+(?:/[\w.-]+)*")
+
+
+def source_texts() -> Iterator[tuple[str, str]]:
+    """(file, source) of every source of every packaged description and model."""
+    for path in sorted(ROOT.rglob("*.yaml")):
+        data = read(path).data
+        for source in [*data.get("sources", {}).values(), *_own_sources(data)]:
+            yield path.name, source
+    for path in sorted((ROOT / "model").glob("*.json")):
+        for source in json.loads(path.read_text())["_sources"].values():
+            yield path.name, source
+
+
+def _own_sources(node: object) -> Iterator[str]:
+    """Sources written beside a value: assumptions and derivations."""
+    if isinstance(node, dict):
+        if "value" in node and node["source"].startswith(("assumption", "derived")):
+            yield node["source"]
+        for child in node.values():
+            yield from _own_sources(child)
+
+
+def test_a_repository_is_named_with_commit_and_path() -> None:
+    texts = list(source_texts())
+    assert sum("@" in text for _, text in texts) > 40  # those of the models and of the devices
+    for file, text in texts:
+        assert not REPOSITORY.search(AT_COMMIT.sub("", text)), (file, text)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")

@@ -53,9 +53,9 @@ def run(
     return Reference(description, stream).run(max_ticks)
 
 
-# 18 gives up after 1000 refreshes without a stream's command; the reference has seen all there is
-# to see when each node's refresh has come round a few times
-PATIENCE_INTERVALS = 20
+# 18 gives up after 1000 refreshes without a stream's command. Where they are far apart the FIFO is
+# empty in between and a few rounds show all there is to see.
+MOST_REFRESHES, FEWEST_REFRESHES, PATIENT_TICKS = 1000, 20, 5000
 
 
 class Reference:
@@ -81,7 +81,10 @@ class Reference:
         times += [command.completion for command in self.description.commands]
         longest = max(times, default=0) + 4  # the last push, the last completion, both edges
         refresh = self.description.refresh
-        return longest + (PATIENCE_INTERVALS * refresh.interval if refresh else 0)
+        if refresh is None:
+            return longest
+        most, fewest = MOST_REFRESHES * refresh.interval, FEWEST_REFRESHES * refresh.interval
+        return longest + max(fewest, min(most, PATIENT_TICKS))
 
     def run(self, max_ticks: int) -> ChannelResult:
         tick = 0
