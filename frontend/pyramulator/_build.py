@@ -10,7 +10,7 @@ import cffi
 
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE / "native"
-FLAGS = ["-std=c++20", "-O2", "-fvisibility=hidden", "-fno-plt", "-Wall", "-Wextra", "-Wno-unused-function"]
+FLAGS = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fno-plt", "-Wall", "-Wextra"]
 
 
 def _relative(path: Path) -> str:
@@ -41,6 +41,7 @@ ffibuilder.set_source(
     depends=[_relative(path) for path in sorted(NATIVE.glob("*.h*"))],
     include_dirs=[_relative(NATIVE)],
     extra_compile_args=FLAGS,
+    extra_link_args=["-s"],
     define_macros=[("PYRAMULATOR_BUILD", f'"{_sources_hash()}"')],
     py_limited_api=True,
 )

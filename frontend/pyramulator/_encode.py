@@ -71,10 +71,11 @@ class EncodedDescription:
             c.slot = int(command.slot)
             c.cycles = _fit(command.cycles, _INT32, who + "cycles")
             c.row_use = int(command.row_use)
-            c.opens = -1 if command.opens is None else _lookup(commands, command.opens, who + "opens")
-            c.closes = (
-                -1 if command.closes is None else _lookup(commands, command.closes, who + "closes")
-            )
+            c.opens = c.closes = -1
+            if command.opens is not None:
+                c.opens = _lookup(commands, command.opens, who + "opens")
+            if command.closes is not None:
+                c.closes = _lookup(commands, command.closes, who + "closes")
             c.falling_edge = bool(command.falling_edge)
             c.auto_precharge = bool(command.auto_precharge)
             c.refresh = bool(command.refresh)

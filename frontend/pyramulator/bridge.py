@@ -1,7 +1,8 @@
 """The real Ramulator 2.1 as an engine: its device says when, our controller says what.
 
-Tick by tick, to docs/engine-rules.md without the host queues and the stall figures. It is there to
-hold the embedded engine against; bridge_build finds Ramulator and compiles the bridge.
+To docs/engine-rules.md without the host queues and the stall figures, tick by tick or, in replay,
+from one tick at which something can happen to the next; the run is the same. It is there to hold
+the embedded engine against (docs/bridge.md); bridge_build finds Ramulator and compiles the bridge.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ def _load() -> tuple[Any, Any]:
     """The cffi instance and the loaded bridge. Raises EngineError."""
     path = bridge_build.build()
     ffi = cffi.FFI()
-    header = (bridge_build.NATIVE / "pyramulator.h").read_text(encoding="utf-8")
-    ffi.cdef(header.split("/* cdef begin */")[1].split("/* cdef end */")[0])
+    for header in bridge_build.headers():
+        text = header.read_text(encoding="utf-8")
+        ffi.cdef(text.split("/* cdef begin */")[1].split("/* cdef end */")[0])
     try:
         lib = ffi.dlopen(str(path))
     except OSError as error:
@@ -54,9 +56,19 @@ class Bridge:
     """
 
     def __init__(
-        self, description: Description, stream: CommandStream, *, log: bool = False
+        self,
+        description: Description,
+        stream: CommandStream,
+        *,
+        log: bool = False,
+        stalls: bool = False,
+        replay: bool = False,
     ) -> None:
-        """Raises DescriptionError, StreamError; EngineError where there is no usable Ramulator."""
+        """replay: pass over the ticks at which nothing can happen.
+
+        Raises DescriptionError, StreamError; EngineError where there is no usable Ramulator, and
+        where stalls are asked for, which Ramulator's device cannot tell.
+        """
         self.description = description
         self._result: ChannelResult | None = None
         self._log_wanted = log
@@ -71,7 +83,7 @@ class Bridge:
             self._theirs("int32_t *", self._stream.targets),
             self._stream.n_targets,
             log,
-            False,
+            stalls,
             out,
             message,
             1024,
@@ -79,6 +91,7 @@ class Bridge:
         if status < 0:
             self._raise(status, message)
         self._handle = ffi.gc(out[0], lib.pyr_destroy)
+        self._check(lib.pyr_bridge_replay(self._handle, replay))
         for buffer, n, window in self._stream.records:
             self._check(lib.pyr_add_stream(self._handle, self._theirs("void *", buffer), n, window))
 
@@ -157,13 +170,13 @@ class Bridge:
 
 
 def run_bridge(
-    description: Description, stream: CommandStream, *, log: bool = False
+    description: Description, stream: CommandStream, *, log: bool = False, replay: bool = False
 ) -> ChannelResult:
     """Simulates one channel to its end on Ramulator's device; its stalls are None.
 
     Raises DescriptionError, StreamError, Deadlock, and EngineError where RAMULATOR2_ROOT names no
     usable Ramulator.
     """
-    bridge = Bridge(description, stream, log=log)
+    bridge = Bridge(description, stream, log=log, replay=replay)
     bridge.advance()
     return bridge.result()

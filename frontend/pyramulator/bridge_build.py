@@ -28,7 +28,10 @@ CORE_DIGEST = "6a9d08ad3a842dac015b272cbbdb25f8c2149319fcc047004f74cc40eea428c9"
 
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE / "native"  # pyramulator.h
-SOURCES = HERE.parent.parent / "third_party" / "ramulator_bridge"
+SOURCES = next(  # in an installed wheel beside this file, in a checkout where they are kept
+    (folder for folder in (HERE / "ramulator_bridge",) if folder.is_dir()),
+    HERE.parent.parent / "third_party" / "ramulator_bridge",
+)
 LIBRARY = "libramulator.so"
 FLAGS = ("-std=c++20", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra")
 
@@ -123,6 +126,11 @@ def build() -> Path:
     return target
 
 
+def headers() -> tuple[Path, ...]:
+    """The headers whose declarations, between two marks, are the bridge's C ABI."""
+    return NATIVE / "pyramulator.h", SOURCES / "bridge.h"
+
+
 def cache_directory() -> Path:
     """$XDG_CACHE_HOME/pamsim, else ~/.cache/pamsim."""
     named = os.environ.get("XDG_CACHE_HOME", "")
@@ -171,8 +179,7 @@ def _compile_command(ramulator: Ramulator) -> list[str]:
     sources = sorted(SOURCES.glob("*.cpp"))
     if not sources:
         raise EngineError(
-            f"the bridge's sources must be in {SOURCES}: install pamsim from its checkout "
-            "(pip install -e .)"
+            f"the bridge's sources must be in {SOURCES}: install pamsim again (pip install .)"
         )
     return [
         *shlex.split(os.environ.get("CXX", "g++")),
@@ -195,7 +202,7 @@ def _build_name(ramulator: Ramulator) -> str:
 
 def _sources_hash() -> str:
     digest = hashlib.sha256()
-    for path in [*sorted(SOURCES.glob("*.[hc]pp")), NATIVE / "pyramulator.h"]:
+    for path in [*sorted(SOURCES.glob("*.[hc]*")), NATIVE / "pyramulator.h"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

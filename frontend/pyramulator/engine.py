@@ -27,7 +27,7 @@ _ERRORS: dict[int, type[Exception]] = {
 
 if lib.pyr_abi_version() != ABI_VERSION:  # pragma: no cover
     raise ImportError(
-        f"the native core must have ABI version {ABI_VERSION}, not {lib.pyr_abi_version()}: rebuild it"
+        f"the native core must have ABI version {ABI_VERSION}, not {lib.pyr_abi_version()}"
     )
 
 
@@ -59,8 +59,9 @@ class Engine:
         self._stream = EncodedStream(stream, description.target_levels)
         out = ffi.new("pyr_engine **")
         message = ffi.new("char[]", 1024)
+        targets, n_targets = self._stream.targets, self._stream.n_targets
         status = lib.pyr_create(
-            encoded.pointer, self._stream.targets, self._stream.n_targets, log, stalls, out, message, 1024
+            encoded.pointer, targets, n_targets, log, stalls, out, message, len(message)
         )
         if status < 0:
             _raise(status, message)

@@ -16,7 +16,7 @@ class StreamError(EngineError):
 
 
 class Deadlock(EngineError):
-    """Nothing will ever issue again but refresh: names the stream, the request and the rule (18)."""
+    """Nothing will ever issue but refresh: names the stream, the request and the rule (18)."""
 
 
 class Cancelled(EngineError):

@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
+import numpy as np
+
 from pyramulator.description import Description
 from pyramulator.engine import Engine
 from pyramulator.errors import Cancelled
@@ -22,8 +24,7 @@ def _stream_digest(stream: CommandStream) -> bytes:
     digest = hashlib.sha256()
     for array in (stream.targets, *stream.streams):
         digest.update(repr((array.dtype.str, array.shape)).encode())
-        digest.update(memoryview(array).cast("B") if array.flags.c_contiguous and array.size
-                      else array.tobytes())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     digest.update(repr(tuple(stream.fifo_window)).encode())
     return digest.digest()
 
@@ -33,8 +34,8 @@ def run_many(
 ) -> list[ChannelResult]:
     """Simulates every job to its end; the i-th result is that of the i-th job.
 
-    Jobs with equal descriptions and equal stream bytes run once and share one result object. At most
-    `threads` run at a time (None: one a CPU); the results do not depend on it. The first failure
+    Jobs with equal descriptions and equal stream bytes run once and share one result object. At
+    most `threads` run at a time (None: one a CPU); the results do not depend on it. A failure
     cancels the rest and is raised; Ctrl-C cancels all within 100 ms.
     """
     if threads is not None and threads < 1:

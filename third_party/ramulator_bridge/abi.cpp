@@ -1,6 +1,6 @@
 // The C ABI of pyramulator.h over the controller. No exception leaves it.
 #pragma GCC visibility push(default)
-#include "pyramulator.h"
+#include "bridge.h"
 #pragma GCC visibility pop
 
 #include <algorithm>
@@ -81,6 +81,13 @@ int pyr_add_stream(pyr_engine *engine, const void *records, int64_t n, int32_t w
         if (n < 0 || window < 0 || window > (1 << 20))
             throw Fault(PYR_BAD_STREAM, "a fifo window must be 0 to 2^20, not " + std::to_string(window));
         engine->controller.add_stream(static_cast<const Record *>(records), n, window);
+        return PYR_OK;
+    });
+}
+
+int pyr_bridge_replay(pyr_engine *engine, int replay) {
+    return guarded(engine->error, [&] {
+        engine->controller.set_replay(replay != 0);
         return PYR_OK;
     });
 }

@@ -47,6 +47,11 @@ void PimController::add_stream(const Record *records, int64_t n, int window) {
     streams_.push_back({Walk(streams(), records, n, standard_, *operations_), window});
 }
 
+void PimController::set_replay(bool replay) {
+    if (started_) throw Fault(PYR_MISUSE, "replay must be chosen before the first advance");
+    replay_ = replay;
+}
+
 int PimController::advance(Tick until, int64_t slice_ns) {
     if (failed_) throw Fault(PYR_MISUSE, "the run has failed and cannot go on");
     using Clock = std::chrono::steady_clock;
@@ -68,8 +73,16 @@ int PimController::advance(Tick until, int64_t slice_ns) {
                 break;
             }
         }
+        if (replay_) {
+            const Tick next = next_event();
+            if (next > until) {
+                m_clk = until;
+                continue;
+            }
+            m_clk = next - 1;
+        }
         tick();
-        if (!issued_) look_for_deadlock();
+        if (!issued_ && !replay_) look_for_deadlock();
     }
     failed_ = false;
     return status;
@@ -99,25 +112,34 @@ void PimController::give(Slot slot) {
         const bool ordinary = i < streams() && !is_fifo(i);
         if (ordinary && head.issued == m_clk) continue;  // 7
         if (!edge_allows(head.need)) continue;
-        if (!check_timing(operation.command, operation.address)) continue;
+        if (!allowed(head)) continue;
         issue(i);
         return;
     }
+}
+
+bool PimController::allowed(Head &head) {
+    const Operation &operation = (*operations_)[head.need];
+    if (!replay_) return check_timing(operation.command, operation.address);
+    if (head.not_before <= m_clk) head.not_before = operations_->ready(head.need);
+    return head.not_before <= m_clk;
 }
 
 void PimController::put_in_order() {
     order_.clear();
     for (int i = 0; i < streams(); ++i)
         if (heads_[i].present && heads_[i].holds) order_.push_back(i);
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](int a, int b) { return heads_[a].opened < heads_[b].opened; });
+    std::sort(order_.begin(), order_.end(), [&](int a, int b) {
+        return heads_[a].opened != heads_[b].opened ? heads_[a].opened < heads_[b].opened : a < b;
+    });
     const int first = front();
     if (first != kNone && !heads_[first].holds) order_.push_back(first);
     const auto others = static_cast<std::ptrdiff_t>(order_.size());
     for (int i = 0; i < streams(); ++i)
         if (heads_[i].present && !heads_[i].holds && !is_fifo(i)) order_.push_back(i);
-    std::stable_sort(order_.begin() + others, order_.end(),
-                     [&](int a, int b) { return heads_[a].visible < heads_[b].visible; });
+    std::sort(order_.begin() + others, order_.end(), [&](int a, int b) {
+        return heads_[a].visible != heads_[b].visible ? heads_[a].visible < heads_[b].visible : a < b;
+    });
     order_stale_ = false;
 }
 
@@ -126,6 +148,7 @@ void PimController::assess(int i) {
     Head &head = heads_[i];
     head.assessed = epoch_;
     head.need = needed(head);
+    head.not_before = 0;
     head.held = head.excluded = false;
     if (holders_ > 0 && head.need != kNone && (*operations_)[head.need].closes_row) {  // 9
         for (int j = 0; j < streams() && !head.held; ++j)

@@ -1,4 +1,5 @@
-// A controller of Ramulator's kind that issues PIM streams to docs/engine-rules.md, tick by tick.
+// A controller of Ramulator's kind that issues PIM streams to docs/engine-rules.md: tick by tick, or
+// in replay, which passes over the ticks at which nothing can happen.
 //
 // Ramulator's DRAMDevice says when a command may issue, and keeps the banks' rows. This controller
 // decides what to issue: streams and barriers (7, 8), holds (9), refresh (10), the order of
@@ -25,6 +26,9 @@ public:
 
     // Throws Fault(PYR_BAD_STREAM). The records stay where they are while the controller lives.
     void add_stream(const Record *records, int64_t n, int window);
+
+    // Throws Fault(PYR_MISUSE) after the first advance.
+    void set_replay(bool replay);
 
     // Ticks to `until`, to the end or until the slice is over. Returns PYR_OK, PYR_FINISHED or
     // PYR_PAUSED. Throws Fault(PYR_DEADLOCK), Fault(PYR_CANCELLED).
@@ -60,6 +64,7 @@ private:
         bool held = false;     // by another (9)
         bool excluded = false;  // by a refresh in the FIFO (11(d))
         bool waits_behind = false;  // in the FIFO (15)
+        Tick not_before = 0;   // replay: the device allows `need` no earlier; it may be later by now
         bool blocked() const { return need == kNone || held || excluded || waits_behind; }
     };
     struct Stream {
@@ -96,6 +101,12 @@ private:
     bool edge_allows(int need) const;
     void issue(int i);
     void changed() { ++epoch_; }
+    bool allowed(Head &head);
+
+    // replay.cpp
+    Tick next_event();
+    Tick next_of(int i);
+    bool nobody_is_coming();
 
     // streams.cpp
     void ask(int i, int request, int32_t row, int32_t column, Tick visible);
@@ -117,6 +128,7 @@ private:
     const bool log_wanted_;
     const uint32_t ticks_per_look_;  // between two looks at the clock and at cancel
     std::atomic<bool> cancelled_{false};
+    bool replay_ = false;
     bool started_ = false, finished_ = false, failed_ = false;
 
     std::vector<Stream> streams_;

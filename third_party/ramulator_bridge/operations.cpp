@@ -2,10 +2,32 @@
 
 #include <algorithm>
 
+#include "ramulator/dram/node.h"
+
 namespace ramulator_bridge {
 namespace {
 
 bool overlap(int a, int b) { return a == -1 || b == -1 || a == b; }
+
+// Where the device keeps the command's ready times: in every node that the address matches, of the
+// levels at which some timing row has it as the following command.
+void gather_ready(const Ramulator::DRAMNode &node, int command, const Ramulator::AddrVec_t &address,
+                  const std::vector<bool> &levels, std::vector<const Ramulator::Clk_t *> &out) {
+    if (levels[node.m_level]) out.push_back(&node.m_cmd_ready_clk[command]);
+    if (node.m_child_nodes.empty()) return;
+    const int child = address[node.m_level + 1];
+    for (const auto &each : node.m_child_nodes)
+        if (child == -1 || child == each->m_node_id) gather_ready(*each, command, address, levels, out);
+}
+
+std::vector<bool> levels_that_constrain(const Ramulator::DRAMSpec &spec, int command) {
+    std::vector<bool> levels;
+    for (const auto &level : spec.timing_cons)
+        levels.push_back(std::any_of(level.begin(), level.end(), [&](const auto &rows) {
+            return std::any_of(rows.begin(), rows.end(), [&](const auto &row) { return row.cmd == command; });
+        }));
+    return levels;
+}
 
 }  // namespace
 
@@ -26,6 +48,8 @@ int Operations::make(int number, const Target &target) {
         operation.bank_numbers.push_back(static_cast<int>(bank));
         operation.banks.push_back(device_.m_bank_nodes[bank]);
     }
+    gather_ready(*device_.m_root, number, operation.address, levels_that_constrain(*device_.m_spec, number),
+                 operation.ready);
     operation.opens = operation.closes = kNone;
     operation.slot = command.slot;
     operation.row_use = command.row_use;
@@ -41,6 +65,12 @@ int Operations::make(int number, const Target &target) {
     all_[made].opens = opens;
     all_[made].closes = closes;
     return made;
+}
+
+Tick Operations::ready(int number) const {
+    Tick ready = -1;
+    for (const Ramulator::Clk_t *at : all_[number].ready) ready = std::max(ready, *at);
+    return ready;
 }
 
 bool Operations::meet(int a, int b) const {

@@ -17,6 +17,7 @@ struct Operation {
     Ramulator::AddrVec_t address;  // row and column are filled in at each issue
     std::vector<int> bank_numbers;
     std::vector<Ramulator::DRAMNode *> banks;
+    std::vector<const Ramulator::Clk_t *> ready;  // the device's, of this command, in each matched node
     int opens = kNone;   // operations
     int closes = kNone;
     Slot slot;
@@ -45,6 +46,10 @@ public:
 
     Operation &operator[](int number) { return all_[number]; }
     const Operation &operator[](int number) const { return all_[number]; }
+
+    // The first tick that Ramulator's device allows the operation at, as things are: what its
+    // check_timing would say yes to. Never earlier later on.
+    Tick ready(int number) const;
 
     // Whether some bank is matched by both.
     bool meet(int a, int b) const;

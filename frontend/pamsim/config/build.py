@@ -28,7 +28,13 @@ from pamsim.config.peak import internal_peak
 from pamsim.config.problems import raise_all
 from pamsim.config.reader import DataPath
 from pamsim.config.resolver import describe
-from pamsim.config.schema import ConstantModel, DeviceModel, EnergyModel, canonical
+from pamsim.config.schema import (
+    ConstantModel,
+    DeviceModel,
+    EnergyModel,
+    canonical,
+    canonical_range,
+)
 from pamsim.config.spec import (
     Constant,
     DeviceSpec,
@@ -37,7 +43,7 @@ from pamsim.config.spec import (
     PimUnit,
     ProgramVariants,
 )
-from pamsim.config.timing import measure, resolve
+from pamsim.config.timing import measure, range_in_ck, resolve
 from pamsim.config.units import canonical_unit
 from pamsim.errors import Position
 
@@ -92,7 +98,7 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         timing_ck=timing,
         pim=_pim(model),
         energy=build_energy(model.energy, timing["nRFC"], ck_hz),
-        constants=tuple(_device_constants(model, timing)),
+        constants=tuple(_device_constants(model, timing, ck_hz)),
         peak_rule="",
         peak_bytes_per_second=0,
         external_bytes_per_second=int(rate * pins / 8),
@@ -126,8 +132,7 @@ def _pim(model: DeviceModel) -> PimUnit:
         n: _integer(getattr(pim, n), "size") for n in ("buffer_bytes", "reduction_buffer_bytes")
     }
     values |= {
-        n: getattr(pim, n).value
-        for n in ("buffer_per_query", "score_dtype", "probability_dtype", "saturate")
+        n: getattr(pim, n).value for n in ("buffer_per_query", "score_dtype", "probability_dtype")
     }
     return PimUnit(clock_hz=_integer(pim.clock, "frequency"), **values)
 
@@ -189,8 +194,9 @@ def build_energy(
     for path, constant in constants_in(model.constants):
         name = str(path[0])
         dimension = next(d for end, d in _ENERGY_DIMENSIONS if name.endswith(end))
-        value = canonical(constant, dimension)
-        constants.append(public(name, constant, model.sources, value, canonical_unit(dimension)))
+        value, unit = canonical(constant, dimension), canonical_unit(dimension)
+        ends = canonical_range(constant, dimension)
+        constants.append(public(name, constant, model.sources, value, unit, ends))
     power = next((c for c in constants if c.name == "refresh_all_bank_mw"), None)
     if power is not None and nrfc and ck_hz:
         constants.append(
@@ -205,10 +211,12 @@ def build_energy(
     return EnergyTable(tuple(constants))
 
 
-def _device_constants(model: DeviceModel, timing: dict[str, int]) -> Iterator[Constant]:
+def _device_constants(model: DeviceModel, timing: dict[str, int], ck_hz: int) -> Iterator[Constant]:
     for constant in own_constants(model):
         name = constant.name.removeprefix("timing.")
         if constant.name.startswith("timing.") and name in timing:
-            yield public(constant.name, model.timing[name], model.sources, timing[name], "CK")
+            written = model.timing[name]
+            ends = range_in_ck(written, ck_hz)
+            yield public(constant.name, written, model.sources, timing[name], "CK", ends)
         else:
             yield constant

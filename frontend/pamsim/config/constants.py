@@ -40,10 +40,14 @@ def public(
     sources: dict[str, str],
     value: int | float | str | bool | None = None,
     unit: str | None = None,
+    ends: tuple[float, float] | None = None,
 ) -> Constant:
-    """The public form. With `value` and `unit`, converted, what was written goes into the note."""
+    """The public form. With `value`, `unit` and, where it has a range, its `ends`, all converted,
+    what was written goes into the note."""
     written, written_unit = model.written
     note = model.note
+    if value is None and model.range:
+        ends = (float(model.range[0]), float(model.range[1]))
     if value is not None and (written != value or written_unit not in ("", unit)):
         as_written = f"written as {written} {written_unit}".strip()
         note = f"{as_written}; {note}" if note else as_written
@@ -52,7 +56,7 @@ def public(
         value=written if value is None else value,
         unit=unit or written_unit or "1",
         source=source_text(model.source, sources) or model.source,
-        range=(float(model.range[0]), float(model.range[1])) if model.range else None,
+        range=ends,
         choices=tuple(str(c).lower() for c in model.choices or ()),
         scope=model.scope,
         note=note,

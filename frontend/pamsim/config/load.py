@@ -37,6 +37,7 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
         weights_tier=model.weights_tier,
         layout=model.layout,
         spread=model.spread,
+        spread_min_bank_tokens=_integer(model.spread_min_bank_tokens, "number"),
         instances=_integer(model.instances, "number"),
         constants=own_constants(model),
         overrides=changed,

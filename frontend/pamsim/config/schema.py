@@ -1,6 +1,7 @@
 """What a description may hold: pydantic models of the composed documents.
 
-A constant is `{value, unit, source}`, with `range` (or `choices`) if its source is an assumption.
+A constant is `{value, unit, source}`; if its source is an assumption, a number has a `range` in the
+same unit, a word or a truth its `choices`.
 A value with its unit may be one text: `{value: 14 ns, source: ...}`.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pamsim.config.units import canonical_unit, convert, number, split_quantity
@@ -45,16 +46,33 @@ class ConstantModel(Section):
     ] = ""
 
     @model_validator(mode="after")
-    def _assumptions_have_a_range(self) -> ConstantModel:
-        if self.source.startswith("assumption") and self.range is None and self.choices is None:
-            raise fault("given a range (or choices), since its source is an assumption")
-        if self.range is not None and self.range[0] > self.range[1]:
-            raise fault("given a range from low to high")
-        value = self.written[0]
-        numeric = self.range is not None and not isinstance(value, str | bool)
-        if numeric and not self.range[0] <= value <= self.range[1]:  # type: ignore[index,operator]
-            raise fault(f"inside its own range {self.range[0]} to {self.range[1]}")  # type: ignore[index]
+    def _assumptions_can_be_varied(self) -> ConstantModel:
+        if self.source.startswith("assumption") and self.range is None:
+            if not isinstance(self.written[0], str | bool):
+                raise fault("given a range, since its source is an assumption")
+            if len(self.choices or ()) < 2:
+                raise fault(
+                    "given a range or at least two choices, since its source is an assumption"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _value_is_one_of_its_own(self) -> ConstantModel:
+        value = self.written[0]
+        if isinstance(value, str | bool):
+            if self.choices and value not in self.choices:
+                known = ", ".join(str(c).lower() for c in self.choices)
+                raise fault(f"one of its own choices {known}")
+        elif self.range is not None and not self.range[0] <= value <= self.range[1]:
+            raise fault(f"inside its own range {self.range[0]} to {self.range[1]}")
+        return self
+
+    @field_validator("range")
+    @classmethod
+    def _from_low_to_high(cls, ends: list[int | float] | None) -> list[int | float] | None:
+        if ends is not None and ends[0] > ends[1]:
+            raise fault("given from low to high")
+        return ends
 
     @property
     def written(self) -> tuple[int | float | bool | str, str]:
@@ -76,6 +94,15 @@ def canonical(constant: ConstantModel, dimension: str) -> int | float:
             f"a quantity of {dimension} with its unit, such as '10 {canonical_unit(dimension)}'"
         )
     return number(convert(value, unit or canonical_unit(dimension), dimension))
+
+
+def canonical_range(constant: ConstantModel, dimension: str) -> tuple[float, float] | None:
+    """The ends of the constant's range, in the canonical unit of `dimension`."""
+    if constant.range is None:
+        return None
+    unit = constant.written[1] or canonical_unit(dimension)
+    low, high = (float(convert(end, unit, dimension)) for end in constant.range)
+    return low, high
 
 
 def _quantity(dimension: str, low: float, high: float, integer: bool = True) -> AfterValidator:
@@ -105,6 +132,8 @@ def _one_of(*allowed: str | bool) -> AfterValidator:
             constant.value is a or (constant.value == a and isinstance(a, str)) for a in allowed
         ):
             raise fault("one of " + ", ".join(str(a).lower() for a in allowed))
+        if constant.range is not None:
+            raise fault("given choices, not a range")
         return constant
 
     return AfterValidator(check)
@@ -127,7 +156,6 @@ Energy = Annotated[ConstantModel, _quantity("energy", 0, 1e12, integer=False)]
 Power = Annotated[ConstantModel, _quantity("power", 0, 1e9, integer=False)]
 Multiple = Annotated[ConstantModel, _quantity("number", 0, 1e6, integer=False)]
 Flag = Annotated[ConstantModel, _one_of(False, True)]
-Saturation = Annotated[ConstantModel, _one_of(True)]
 Dtype = Annotated[ConstantModel, _one_of("fp16", "fp32")]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 Expression = Annotated[str, Field(min_length=1, max_length=200)]
@@ -217,7 +245,6 @@ class PimModel(Section):
     min_tile_tokens: Count
     score_dtype: Dtype
     probability_dtype: Dtype
-    saturate: Saturation
 
 
 class EnergyConstants(Section):
@@ -309,6 +336,7 @@ class SystemModel(Titled):
     weights_tier: str
     layout: Literal["head-split", "head-fused", "token-major"]
     spread: Literal["spread"]
+    spread_min_bank_tokens: Count
     instances: Count
 
 

@@ -72,7 +72,6 @@ class PimUnit:
     min_tile_tokens: int  # T >= this many tokens a bank
     score_dtype: Literal["fp16", "fp32"]
     probability_dtype: Literal["fp16", "fp32"]
-    saturate: bool = True
     reduction_compare_cycles: int = 1
     reduction_buffer_bytes: int = 512  # of an RU
     logic_die_merge_elements: int = 128  # elements of O that one logic-die merge takes
@@ -169,6 +168,7 @@ class SystemSpec:
     weights_tier: str  # where the weights lie
     layout: str  # "head-split"
     spread: str  # "spread"
+    spread_min_bank_tokens: int  # a pair is not spread so far that a bank holds fewer of its tokens
     instances: int = 1
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved

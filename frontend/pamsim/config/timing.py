@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 
 from pamsim.config.constants import Place
@@ -44,7 +45,7 @@ def resolve(
             waiting[name] = value
             continue
         try:
-            values[name] = _in_ck(name, value, unit, ck_hz)
+            values[name] = _written_ck(name, value, unit, ck_hz)
         except PamsimError as error:
             faults.append(InputError(error.message, place("timing", name), error.hint))
     while waiting and not faults:
@@ -63,7 +64,34 @@ def resolve(
                     message = f"timing.{name}: {message}"
                 faults.append(InputError(message, place("timing", name), error.hint))
                 break
+    if not faults:
+        faults += _range_faults(model, values, ck_hz, place)
     return {n: values[n] for n in model.parameters if n in values}, faults
+
+
+def range_in_ck(constant: ConstantModel, ck_hz: int) -> tuple[float, float] | None:
+    """The range of a parameter in CK: its ends have the unit that its value is written in."""
+    if constant.range is None:
+        return None
+    unit = constant.written[1]
+    low, high = constant.range
+    if unit in ("", "CK"):
+        return float(low), float(high)
+    return float(_time_in_ck(low, unit, ck_hz)), float(_time_in_ck(high, unit, ck_hz))
+
+
+def _range_faults(
+    model: DeviceModel, values: dict[str, int], ck_hz: int, place: Place
+) -> Iterator[PamsimError]:
+    """Expressions outside their range; a number is held against its range as it is read."""
+    for name, value in values.items():
+        ends = range_in_ck(model.timing[name], ck_hz)
+        if ends is not None and not ends[0] <= value <= ends[1]:
+            yield InputError(
+                f"timing.{name} must be inside its own range {ends[0]:g} to {ends[1]:g} CK, "
+                f"not {value} CK",
+                place("timing", name),
+            )
 
 
 def _names(text: str) -> frozenset[str]:
@@ -73,7 +101,7 @@ def _names(text: str) -> frozenset[str]:
         return frozenset()  # evaluate says what is wrong
 
 
-def _in_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) -> int:
+def _written_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) -> int:
     if isinstance(value, bool | str):
         raise InputError(f"timing.{name} must be CK, a time or an expression, not {value!r}")
     if unit in ("", "CK"):
@@ -81,10 +109,15 @@ def _in_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) ->
             name, Fraction(value) if isinstance(value, int) else convert(value, "1", "number")
         )
     try:
-        picoseconds = convert(value, unit, "time")
+        cycles = _time_in_ck(value, unit, ck_hz)
     except PamsimError as error:
         raise InputError(f"timing.{name}: {error.message}", hint=error.hint) from None
-    return _whole(name, Fraction(math.ceil(picoseconds * ck_hz / 10**12)))
+    return _whole(name, cycles)
+
+
+def _time_in_ck(value: int | float, unit: str, ck_hz: int) -> Fraction:
+    """A time in CK, rounded up."""
+    return Fraction(math.ceil(convert(value, unit, "time") * ck_hz / 10**12))
 
 
 def _whole(name: str, value: Fraction) -> int:

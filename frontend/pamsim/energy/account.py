@@ -20,6 +20,8 @@ from pamsim.config.spec import SystemSpec
 from pamsim.energy.activity import StepActivity, TierActivity
 from pamsim.energy.background import background_terms
 from pamsim.energy.commands import command_work
+from pamsim.energy.mac_buffers import mac_buffer_bytes
+from pamsim.energy.merges import merge_terms, merges_inside
 from pamsim.energy.table import Lookup
 from pamsim.energy.term import EnergyAccount, EnergyTerm
 from pamsim.energy.units import bits, pj_per_bit_from_byte
@@ -61,7 +63,6 @@ CHARGES = (
     Charge("group_reduction_path", "pu_to_group_bits", "bit", "bank group",
            ("column_to_bank_group_pj_per_bit",)),
     Charge("logic_die_path", "group_to_die_bits", "bit", "stack", DIE_PATH),
-    Charge("logic_die_reduction", "die_macs", "MAC", "stack", ("mac_pj",)),
     Charge("query_load_path", "die_to_group_bits", "bit", "stack", DIE_PATH),
     Charge("query_load_bank_group", "group_to_pu_bits", "bit", "bank group",
            ("column_to_bank_group_pj_per_bit",)),
@@ -91,7 +92,11 @@ def account(
     for step, tier_runs, tier_activity in zip(compiled, runs, activity.tiers, strict=True):
         lookup = Lookup(step.device.name, step.device.energy)
         terms += _command_terms(step, tier_runs, lookup)
-        terms += _merge_terms(tier_activity, lookup)
+        terms += _mac_buffer_terms(step, tier_runs, lookup)
+        elements = tier_activity.merged_elements
+        inside = merges_inside(step, tier_runs)
+        terms += merge_terms(step.tier, "logic_die", inside, elements, lookup)
+        terms += merge_terms(step.tier, "cross_channel", tier_activity.merges, elements, lookup)
         terms += _pin_terms(tier_activity, system, lookup)
         terms += background_terms(step, tier_runs, system, activity, tier_activity, lookup)
         missing += lookup.missing
@@ -111,7 +116,8 @@ def _command_terms(
     for run in runs:
         for name, count in run.result.counts.items():
             counts[name] = counts.get(name, 0) + count * run.channels * run.layers
-    work = {name: command_work(name, step.device) for name in sorted(counts)}
+    columns = step.tiling.part_columns
+    work = {name: command_work(name, step.device, columns) for name in sorted(counts)}
     multiple = lookup.find(READ_MULTIPLE)
     for charge in CHARGES:
         if multiple is not None and charge.name in REPLACED_BY_READ_MULTIPLE:
@@ -146,17 +152,22 @@ def _command_terms(
         )
 
 
-def _merge_terms(activity: TierActivity, lookup: Lookup) -> Iterable[EnergyTerm]:
-    """Merges between channels and devices; those inside a channel are in the commands."""
-    if activity.merges:
+def _mac_buffer_terms(
+    step: CompiledStep, runs: Sequence[ChannelRun], lookup: Lookup
+) -> Iterable[EnergyTerm]:
+    read = sum(
+        run.channels * run.layers * mac_buffer_bytes(run.program.program, step.device)
+        for run in runs
+    )
+    if read:
         yield EnergyTerm(
-            activity.tier,
-            "cross_channel_reduction",
-            lookup.value("mac_pj"),
-            "MAC",
-            "stack",
-            2 * activity.merges * activity.merged_elements,
-            lookup.source("mac_pj"),
+            step.tier,
+            "mac_buffers",
+            pj_per_bit_from_byte(lookup.value("buffer_pj_per_byte")),
+            "bit",
+            "processing unit",
+            bits(read),
+            lookup.source("buffer_pj_per_byte"),
         )
 
 

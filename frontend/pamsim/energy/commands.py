@@ -1,7 +1,9 @@
 """What one HBM-PIM command does, in the things that energy constants are for.
 
 A command works in the banks of its scope: ACTbg opens four banks, MACbg_q2 reads a column in each
-of four and each PU multiplies it for two queries. Operands in names: docs/hbm-pim-commands.md.
+of four and each PU multiplies it for two queries. Operands in names: docs/hbm-pim-commands.md. What
+a command's name does not tell is counted elsewhere: the buffer reads of MACs
+(pamsim.energy.mac_buffers), merges on the logic die (pamsim.energy.merges).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class CommandWork:
     bank_activates: int = 0
     mac_column_bits: int = 0  # read in the banks into their PUs
     macs: int = 0  # of the PUs
-    buffer_bytes: int = 0  # read from or written to PU and RU buffers
+    buffer_bytes: int = 0  # read from or written to PU and RU buffers, but for MACs
     maximum_elements: int = 0
     exponential_elements: int = 0
     sum_elements: int = 0
@@ -28,7 +30,6 @@ class CommandWork:
     group_exponentials: int = 0
     pu_to_group_bits: int = 0
     group_to_die_bits: int = 0
-    die_macs: int = 0  # of the logic die's reduction units
     die_to_group_bits: int = 0
     group_to_pu_bits: int = 0
     read_bits: int = 0  # a bank to the stack's pins
@@ -44,10 +45,13 @@ def split_name(name: str) -> tuple[str, int | None]:
     return stem, int(operand.removeprefix("q"))
 
 
-def command_work(name: str, device: DeviceSpec) -> CommandWork:
-    """What one `name` does on `device`. Raises KeyError for a command that is not of the family."""
+def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWork:
+    """What one `name` does on `device`; a query's O has `part_columns` columns.
+
+    Raises KeyError for a command that is not of the family.
+    """
     stem, operand = split_name(name)
-    return _WORK[stem](device, operand or 0)
+    return _WORK[stem](_Issue(device, operand or 0, part_columns))
 
 
 def banks_of(name: str, device: DeviceSpec) -> int:
@@ -63,84 +67,106 @@ def banks_of(name: str, device: DeviceSpec) -> int:
     return organisation.banks
 
 
-def _mac(device: DeviceSpec, queries: int) -> CommandWork:
-    banks, column = device.organisation.banks, device.organisation.column_bytes
+@dataclass(frozen=True)
+class _Issue:
+    """A command with the number in its name."""
+
+    device: DeviceSpec
+    operand: int
+    part_columns: int
+
+    @property
+    def banks(self) -> int:
+        return self.device.organisation.banks
+
+    @property
+    def column(self) -> int:
+        return self.device.organisation.column_bytes
+
+
+def _mac(issue: _Issue) -> CommandWork:
     return CommandWork(
-        mac_column_bits=bits(column * banks),
-        macs=device.pim.lanes * banks * queries,
-        # q.K reads 32 B of each query. P.V reads 2 B of P and keeps outputs in registers: the
-        # command does not tell them apart, so both are charged the larger.
-        buffer_bytes=column * banks * queries,
+        mac_column_bits=bits(issue.column * issue.banks),
+        macs=issue.device.pim.lanes * issue.banks * issue.operand,
     )
 
 
-def _query(device: DeviceSpec, _: int) -> CommandWork:
-    banks, column = device.organisation.banks, device.organisation.column_bytes
+def _query(issue: _Issue) -> CommandWork:
     return CommandWork(
-        die_to_group_bits=bits(column),
-        group_to_pu_bits=bits(column * banks),
-        buffer_bytes=column * banks,
+        die_to_group_bits=bits(issue.column),
+        group_to_pu_bits=bits(issue.column * issue.banks),
+        buffer_bytes=issue.column * issue.banks,
     )
 
 
-def _elements(field: str) -> Callable[[DeviceSpec, int], CommandWork]:
-    def work(device: DeviceSpec, elements: int) -> CommandWork:
-        total = elements * device.organisation.banks
-        return CommandWork(**{field: total, "buffer_bytes": total * _FP16_BYTES})
-
-    return work
+def _maximum(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    score = DTYPE_BYTES[issue.device.pim.score_dtype]
+    return CommandWork(maximum_elements=elements, buffer_bytes=elements * score)
 
 
-def _group_reduction(device: DeviceSpec, elements: int) -> CommandWork:
-    banks = device.organisation.banks
+def _exponential(issue: _Issue) -> CommandWork:
+    elements, pim = issue.operand * issue.banks, issue.device.pim
+    read_and_written = DTYPE_BYTES[pim.score_dtype] + DTYPE_BYTES[pim.probability_dtype]
+    return CommandWork(exponential_elements=elements, buffer_bytes=elements * read_and_written)
+
+
+def _sum(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    probability = DTYPE_BYTES[issue.device.pim.probability_dtype]
+    return CommandWork(sum_elements=elements, buffer_bytes=elements * probability)
+
+
+def _group_reduction(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    # Each PU has a weight, and an l beside O, for each query.
+    weights = elements * _FP16_BYTES // (issue.part_columns * issue.column)
     return CommandWork(
-        group_macs=elements * banks,
-        group_exponentials=banks,
-        pu_to_group_bits=bits(elements * banks * _FP16_BYTES),
-        buffer_bytes=2 * elements * banks * _FP16_BYTES,
+        group_macs=elements + weights,
+        group_exponentials=weights,
+        pu_to_group_bits=bits(elements * _FP16_BYTES),
+        buffer_bytes=2 * elements * _FP16_BYTES,
     )
 
 
-def _to_die(device: DeviceSpec, _: int) -> CommandWork:
-    column = device.organisation.column_bytes
-    # A merge scales the accumulator and the newcomer: two MACs an element.
+def _to_die(issue: _Issue) -> CommandWork:
+    accumulated = issue.column // _FP16_BYTES * _FP32_BYTES  # read and written back
     return CommandWork(
-        group_to_die_bits=bits(column),
-        die_macs=2 * column // _FP16_BYTES,
-        buffer_bytes=2 * column,
+        group_to_die_bits=bits(issue.column), buffer_bytes=issue.column + 2 * accumulated
     )
 
 
-def _result(device: DeviceSpec, _: int) -> CommandWork:
-    return CommandWork(buffer_bytes=device.organisation.column_bytes)
+def _result(issue: _Issue) -> CommandWork:
+    return CommandWork(buffer_bytes=issue.column)
 
 
-def _read(device: DeviceSpec, _: int) -> CommandWork:
-    return CommandWork(read_bits=bits(device.organisation.column_bytes))
+def _read(issue: _Issue) -> CommandWork:
+    return CommandWork(read_bits=bits(issue.column))
 
 
-def _write(device: DeviceSpec, _: int) -> CommandWork:
-    return CommandWork(write_bits=bits(device.organisation.column_bytes))
+def _write(issue: _Issue) -> CommandWork:
+    return CommandWork(write_bits=bits(issue.column))
 
 
-_FP16_BYTES = 2
+DTYPE_BYTES = {"fp16": 2, "fp32": 4}
+_FP16_BYTES, _FP32_BYTES = DTYPE_BYTES["fp16"], DTYPE_BYTES["fp32"]
 
-_WORK: dict[str, Callable[[DeviceSpec, int], CommandWork]] = {
-    "ACT": lambda device, _: CommandWork(bank_activates=1),
-    "ACTbg": lambda device, _: CommandWork(bank_activates=device.organisation.banks),
-    "PREpb": lambda device, _: CommandWork(),  # the activate's constant holds the precharge
-    "PREab": lambda device, _: CommandWork(),
-    "PREbg": lambda device, _: CommandWork(),
+_WORK: dict[str, Callable[[_Issue], CommandWork]] = {
+    "ACT": lambda _: CommandWork(bank_activates=1),
+    "ACTbg": lambda issue: CommandWork(bank_activates=issue.banks),
+    "PREpb": lambda _: CommandWork(),  # the activate's constant holds the precharge
+    "PREab": lambda _: CommandWork(),
+    "PREbg": lambda _: CommandWork(),
     "RD": _read,
     "RDA": _read,
     "WR": _write,
     "WRA": _write,
-    "REFab": lambda device, _: CommandWork(refreshes=1),
+    "REFab": lambda _: CommandWork(refreshes=1),
     "MACbg": _mac,
     "WRQ": _query,
-    "MAX": _elements("maximum_elements"),
-    "EXP": _elements("exponential_elements"),
-    "SUM": _elements("sum_elements"),
+    "MAX": _maximum,
+    "EXP": _exponential,
+    "SUM": _sum,
     "REDBG": _group_reduction,
     "REDLD": _to_die,
     "RDRES": _result,

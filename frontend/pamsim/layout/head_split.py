@@ -56,6 +56,7 @@ class HeadSplit:
             spec.channels,
             organisation.groups_per_channel,
             organisation.banks,
+            system.spread_min_bank_tokens,
         )
         rows_per_layer = np.zeros((spec.channels, organisation.groups_per_channel), np.int64)
         segments: list[Segment] = []

@@ -1,9 +1,9 @@
 """How the KV cache is spread: how many bank groups a (request, KV head) pair gets, and where.
 
 `spread` takes the fewest groups that keep every group of the tier busy, each pair in proportion to
-its tokens, but never so many that a bank holds fewer than `MIN_BANK_TOKENS` tokens of a pair that
-has more. A pair's groups are its shares; shares fill the channels in order, so that a pair covers
-the fewest channels.
+its tokens, but never so many that a bank holds fewer than the system's `spread_min_bank_tokens`
+tokens of a pair that has more. A pair's groups are its shares; shares fill the channels in order,
+so that a pair covers the fewest channels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamsim.layout.table import BLOCK_TOKENS
-
-MIN_BANK_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,23 @@ class Shares:
 
 
 def groups_per_pair(
-    contexts: Sequence[int], kv_heads: int, total_groups: int, banks: int
+    contexts: Sequence[int], kv_heads: int, total_groups: int, banks: int, min_bank_tokens: int
 ) -> tuple[int, ...]:
     """Bank groups that each KV head of each request gets: one number a request, at least 1."""
     tokens = kv_heads * sum(contexts)
     return tuple(
-        max(1, min(-(-total_groups * c // tokens), c // (banks * MIN_BANK_TOKENS)))
+        max(1, min(-(-total_groups * c // tokens), c // (banks * min_bank_tokens)))
         for c in contexts
     )
 
 
 def spread(
-    contexts: Sequence[int], kv_heads: int, channels: int, groups_per_channel: int, banks: int
+    contexts: Sequence[int],
+    kv_heads: int,
+    channels: int,
+    groups_per_channel: int,
+    banks: int,
+    min_bank_tokens: int,
 ) -> Shares:
     """Shares of every pair and the channel of each.
 
@@ -57,7 +60,8 @@ def spread(
     (share s of N goes to channel s x channels div N). Else shares count by their tokens: a channel
     holds at most one share more than its part of the tokens.
     """
-    parts = groups_per_pair(contexts, kv_heads, channels * groups_per_channel, banks)
+    total_groups = channels * groups_per_channel
+    parts = groups_per_pair(contexts, kv_heads, total_groups, banks, min_bank_tokens)
     length = np.array(contexts, np.int64)
     per_request = np.array(parts, np.int64)
     pair_request = np.repeat(np.arange(len(contexts)), kv_heads)

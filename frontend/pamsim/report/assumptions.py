@@ -19,6 +19,10 @@ RULES = (
     "the channels of a tier start a layer together, with all banks closed and refresh starting "
     "anew [pamsim.sim]",
     "host and PIM commands share a pseudo-channel without a mode switch [docs/hbm-pim-commands.md]",
+    "a number beyond the FP16 range saturates at +-65504 where it becomes FP16, and is counted "
+    "[pim_isa.arithmetic]",
+    "P.V keeps its outputs in registers and reads one probability a column from the PU buffer; the "
+    "write of a score by q.K is not charged [pamsim.energy.mac_buffers]",
     "masked banks of a MAC are charged like working ones [pamsim.energy.account]",
     "outside attention the weights' tier is charged as having rows open, and refreshes at nREFI "
     "[pamsim.energy.background]",

@@ -33,7 +33,10 @@ def channel_entry(run: ChannelRun, compiled: CompiledStep, model: ModelSpec) -> 
     result, device = run.result, compiled.device
     counts = dict(sorted(result.counts.items()))
     column = device.organisation.column_bytes
-    internal_bits = sum(n * command_work(c, device).mac_column_bits for c, n in counts.items())
+    part = compiled.tiling.part_columns
+    internal_bits = sum(
+        n * command_work(c, device, part).mac_column_bits for c, n in counts.items()
+    )
     rate = run.description.ticks_per_second
     return {
         "program_sha": run.program.sha256,

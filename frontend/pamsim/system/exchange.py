@@ -8,7 +8,7 @@ Rules (PAM, arXiv 2602.11521, section 5.2, names the units and leaves the traffi
 - If several devices hold parts, the one with the lowest number is the query's home; each other one
   sends its merged (O, m, l) there over the link, and the home's logic die merges once more.
 - One reduction unit works on one query (and part of the head dimension) at a time; a merge takes
-  1 + exponential latency + elements / lanes cycles of the PIM clock.
+  compare + exponential latency + elements / lanes cycles of the PIM clock.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def merge_ps(
     pim = device.pim
     busiest = max(merges_by_device, default=0)
     rounds = max(-(-busiest // pim.logic_die_reduction_units), longest)
-    cycles = 1 + pim.exponential_latency_cycles + -(-elements // pim.reduction_lanes)
+    passes = -(-elements // pim.reduction_lanes)
+    cycles = pim.reduction_compare_cycles + pim.exponential_latency_cycles + passes
     return rate_to_ps(rounds * cycles, pim.clock_hz)
 
 

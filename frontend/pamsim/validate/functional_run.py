@@ -34,7 +34,7 @@ class PairOutcome:
 def arithmetic_of(compiled: CompiledStep) -> Arithmetic:
     """The device's number formats."""
     pim = compiled.device.pim
-    return Arithmetic(pim.score_dtype, pim.probability_dtype, pim.saturate)
+    return Arithmetic(pim.score_dtype, pim.probability_dtype)
 
 
 class PairRunner:

@@ -7,6 +7,8 @@ namespace {
 
 constexpr uint32_t kStepsPerLook = 1024;  // steps between two looks at the clock and at cancel
 
+constexpr int64_t kRepeats = 1 << 20;     // requests that one step may take together
+
 }  // namespace
 
 Engine::Engine(Device device, const int32_t *targets, int64_t n_targets, bool log, bool stalls)
@@ -58,6 +60,7 @@ int Engine::advance(Tick until, int64_t slice_ns) {
     using Clock = std::chrono::steady_clock;
     slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
     countdown_ = kStepsPerLook;
+    until_ = until;
     int status = PYR_OK;
     if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
     for (;;) {
@@ -171,6 +174,11 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
         head.column = streams_[i].cursor.column;
         head.visible = head.not_before = tick + 1;
         head.priority = kOrdinaryPriority | order(tick + 1, i);
+        if (active_.size() == 1) {
+            repeat_alone(i, op, number, tick);
+            choose(row_from_, column_from_);
+            return;
+        }
     } else {
         next_request(i, tick, tick + op.completion);
         if (!opening_.empty()) open_barriers();
@@ -198,6 +206,41 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
     }
     row_ = row;
     column_ = column;
+}
+
+// The stream issued in `tick` and needs the same command again; no other head has a request. As long
+// as its own last issue is what it waits for, it issues at equal distances until something arrives.
+void Engine::repeat_alone(int i, const Operation &op, int32_t number, Tick tick) {
+    Head &head = heads_[i];
+    const Key effect = timing_.effects(number)[number];
+    const Key now = Timing::event(op, tick);
+    const Tick latency = ready_tick(now + effect) - tick;
+    if (head.key != now + effect || latency < 1 || op.falling_edge) return;
+    const Tick period = bus_.next_column_slot(tick + latency) - tick;
+    const Tick last = std::min(until_, std::min(refresh_due_, refill_due_) - 1);
+    const int64_t most = std::min<int64_t>((last - tick) / period, kRepeats);
+    Cursor &cursor = streams_[i].cursor;
+    int64_t repeats = 0;
+    if (!log_wanted_) {
+        repeats = cursor.skip_same(most);
+    } else {
+        for (; repeats < most && cursor.next_same(); ++repeats) {
+            record(head, op, i, tick + (repeats + 1) * period);
+            head.column = cursor.column;
+        }
+    }
+    if (repeats <= 0) return;
+    if (stalls_wanted_) ledger_->repeated(head, i, repeats, latency, period);
+    tick += repeats * period;
+    counts_[op.command] += repeats;
+    timing_.push_plain(op, tick);
+    if (op.slot == kRowSlot) bus_.row_issued(number, tick);
+    end_ = std::max(end_, tick + op.completion);
+    head.key = Timing::event(op, tick) + effect;
+    head.column = cursor.column;
+    head.visible = head.not_before = head.from = tick + 1;
+    head.priority = kOrdinaryPriority | order(tick + 1, i);
+    row_from_ = column_from_ = tick + 1;
 }
 
 // Anything else: what the heads need, and whether they may go, can change.

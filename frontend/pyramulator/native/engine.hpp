@@ -74,6 +74,7 @@ private:
     void step(Tick tick);
     void issue(int i, Tick tick);
     void issue_plain(int i, const Operation &op, int32_t number, Tick tick);
+    void repeat_alone(int i, const Operation &op, int32_t number, Tick tick);
     void issue_other(int i, const Operation &op, int32_t number, Tick tick);
     void record(const Head &head, const Operation &op, int i, Tick tick);
     void update_others(int i, const Operation &op, int32_t number, Tick tick, bool holders_changed);
@@ -133,6 +134,7 @@ private:
     Tick row_from_ = 1, column_from_ = 1;  // first ticks whose slots are still to be given out
     Tick refresh_due_ = kForever, refill_due_ = kForever;
     Tick end_ = 0;
+    Tick until_ = 0;                   // of the advance that runs
     int running_ = 0;                  // streams that are not done
     int idle_refreshes_ = 0;           // arrivals of refreshes since a stream could last issue
     uint32_t countdown_ = 0;

@@ -1,6 +1,7 @@
 // Streams of records: checked once, then read in place, one request at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -81,6 +82,17 @@ public:
         left_ = at_->count - 1;
         ++at_;
         return true;
+    }
+    // Moves on by up to `most` requests of the same operation and row; returns by how many.
+    int64_t skip_same(int64_t most) {
+        int64_t skipped = 0;
+        while (skipped < most && next_same()) {
+            const int64_t more = std::min<int64_t>(left_, most - ++skipped);
+            left_ -= static_cast<uint32_t>(more);
+            column += static_cast<int32_t>(more) * step_;
+            skipped += more;
+        }
+        return skipped;
     }
     // Records before the one that the last item came from.
     int64_t record() const { return at_ - begin_ - 1; }

@@ -112,7 +112,6 @@ void Engine::deactivate(int i) {
 // The stream's final issued in `tick` and is complete at `completed` (both 0 at the start).
 void Engine::next_request(int i, Tick tick, Tick completed) {
     Stream &stream = streams_[i];
-    Head &head = heads_[i];
     if (stream.window == 0) {
         const Item item = stream.cursor.next();
         if (item != Item::Request) {

@@ -34,6 +34,14 @@ public:
         }
     }
 
+    // A counted head issued `times` more at a distance of `period` ticks, each time ready after
+    // `latency` by the row of its key.
+    void repeated(const Head &head, int stream, int64_t times, Tick latency, Tick period) {
+        row_counter(stream, code_of(head.key)) += times * (latency - 1);
+        counter(stream, kEdge) += times * (period - latency);
+        counter(stream, kIssued) += times;
+    }
+
     // contest() where `winner` took the slot of a plain operation and no later slot of the tick is of
     // that kind.
     void lose(Head &head, int stream, int winner, uint8_t slot, Tick tick) {
