@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -64,10 +65,10 @@ def device(
     *rows: TimingRow,
     bus: Bus = Bus.SINGLE,
     refresh: int | None = None,
-    **changes: dict[str, object],
+    **changes: dict[str, Any],
 ) -> Description:
     """`changes`: fields of a command to replace, by its name."""
-    commands = tuple(replace(c, **changes.get(c.name, {})) for c in COMMANDS)  # type: ignore[arg-type]
+    commands = tuple(replace(c, **changes.get(c.name, {})) for c in COMMANDS)
     every = None if refresh is None else Refresh("REF", PSEUDO, refresh)
     sizes = (1, 2, 4, 64, 32)
     return Description("small", LEVELS, sizes, 10**9, bus, commands, tuple(rows), every)

@@ -34,6 +34,7 @@ extends: pam-hbm
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory with a small model in it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAMULATOR2_ROOT", raising=False)
     (tmp_path / "model.json").write_text(json.dumps(MODEL))
     return tmp_path
 
@@ -154,7 +155,7 @@ def test_a_wrong_line_of_a_system_is_named(
         (["--model", "model.json", "--threads", "0"], 2, ["--threads"]),
         (["--model", "model.json", "--seed", "-1"], 2, ["--seed"]),
         (["--model", "model.json", "--engine", "ramulator3"], 2, ["ramulator3"]),
-        (["--model", "model.json", "--engine", "ramulator2"], 5, ["engine must be embedded"]),
+        (["--model", "model.json", "--engine", "ramulator2"], 5, ["RAMULATOR2_ROOT must name"]),
         (["--model", "model.json", "--validate", "maybe"], 2, ["maybe"]),
         (["--model", "model.json", "--contxt", "5"], 2, ["--context"]),
         (["--model", "model.json", "--set", "layout"], 5, ["layout"]),

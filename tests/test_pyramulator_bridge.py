@@ -1,9 +1,10 @@
 """The embedded engine against the real Ramulator 2.1: the same commands on the same ticks.
 
-RAMULATOR2_ROOT names a built checkout; without it these tests are skipped.
-PAMSIM_BRIDGE_CASES sets how many random cases run, PAMSIM_BRIDGE_SEED the first seed,
-PAMSIM_GOLDEN the folder of recorded runs (see test_engine_goldens.py).
-A case that fails is cut down to the smallest one that still fails and printed as Python.
+Every case runs three times: on Ramulator's device tick by tick and in replay, and embedded.
+RAMULATOR2_ROOT names a built checkout; without it these tests are skipped, and
+test_pyramulator_bridge_recorded.py holds the engine against runs recorded here.
+PAMSIM_BRIDGE_CASES sets how many drawn cases run, PAMSIM_BRIDGE_SEED the first seed. A case that
+fails is cut down to the smallest one that still fails and printed as Python.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,11 @@ from hypothesis import strategies as st
 from reference import generate, hbm3
 from reference.compare import as_python, disagreement, minimise, outcome
 from reference.generate import Case
-from test_engine_goldens import golden_description, golden_stream, issued
+from reference.recorded import read
+from reference.variants import with_binding_windows, with_refresh_later
+from test_pyramulator_bridge_recorded import FILES
+from test_pyramulator_golden import FOLDER as STOCK
+from test_pyramulator_golden import VARIANTS, golden_case
 
 import pyramulator
 from pamsim.config import ProgramVariants, describe, list_configs, load_device
@@ -45,34 +51,40 @@ from pyramulator.errors import (
     EngineError,
     StreamError,
 )
-from pyramulator.result import ChannelResult, Stalls
+from pyramulator.result import ChannelResult
 from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("RAMULATOR2_ROOT"), reason="RAMULATOR2_ROOT names no built Ramulator 2.1"
 )
 
-CASES = int(os.environ.get("PAMSIM_BRIDGE_CASES", "200"))
+CASES = int(os.environ.get("PAMSIM_BRIDGE_CASES", "2000"))
+SEEDS = max(20, CASES // 10)
 FIRST = int(os.environ.get("PAMSIM_BRIDGE_SEED", "0"))
-GOLDEN = os.environ.get("PAMSIM_GOLDEN")
 BLOCKS = 10
-NO_STALLS = Stalls(np.zeros((0, 7)), np.zeros((0, 1)), np.zeros((0, 0)))
+WAYS = pytest.mark.parametrize("replay", [False, True], ids=["ticking", "replay"])
 
 
 def run_engine(description: Description, stream: CommandStream) -> ChannelResult:
-    result = pyramulator.run(description, stream, log=True, stalls=False)
-    return replace(result, stalls=NO_STALLS)
+    return pyramulator.run(description, stream, log=True, stalls=False)
 
 
 def run_bridge(description: Description, stream: CommandStream) -> ChannelResult:
-    result = bridge.run_bridge(description, stream, log=True)
-    assert result.stalls is None
-    return replace(result, stalls=NO_STALLS)
+    return bridge.run_bridge(description, stream, log=True)
+
+
+def run_replay(description: Description, stream: CommandStream) -> ChannelResult:
+    return bridge.run_bridge(description, stream, log=True, replay=True)
 
 
 def difference(case: Case) -> str | None:
-    """The first difference: Ramulator's value, the engine's value."""
-    return disagreement(outcome(run_bridge, case), outcome(run_engine, case), case.description)
+    """The first difference: Ramulator's value, the engine's or the replay's value."""
+    ticking = outcome(run_bridge, case)
+    for run, name in ((run_engine, "engine"), (run_replay, "replay")):
+        found = disagreement(ticking, outcome(run, case), case.description)
+        if found is not None:
+            return f"{name}: {found}"
+    return None
 
 
 def must_agree(case: Case, name: str) -> None:
@@ -81,19 +93,10 @@ def must_agree(case: Case, name: str) -> None:
         return
     smallest = minimise(case, lambda c: difference(c) is not None)
     pytest.fail(
-        f"{name}: Ramulator, engine: {found}\n"
+        f"{name}: Ramulator and {found}\n"
         f"smallest: {difference(smallest)}\n{as_python(smallest)}",
         pytrace=False,
     )
-
-
-def with_binding_windows(case: Case) -> Case:
-    """Windows so long that they, and not the rows of window 1, decide; without refresh."""
-    rows = tuple(
-        replace(row, latency=row.latency + 20 * row.window) if row.window > 1 else row
-        for row in case.description.rows
-    )
-    return Case(replace(case.description, rows=rows, refresh=None), case.stream)
 
 
 # Equality
@@ -101,18 +104,42 @@ def with_binding_windows(case: Case) -> Case:
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_random_cases_agree(block: int) -> None:
-    for seed in range(FIRST + block, FIRST + CASES, BLOCKS):
+    for seed in range(FIRST + block, FIRST + SEEDS, BLOCKS):
         case = generate.case(random.Random(seed))
         must_agree(case, f"seed {seed}")
         if seed % 4 == 0 and any(row.window > 1 for row in case.description.rows):
             must_agree(with_binding_windows(case), f"seed {seed}, binding windows")
 
 
-@settings(max_examples=max(20, CASES // 10), deadline=None, derandomize=True,
+# Hypothesis draws a seed and not every number of the case: twenty times as many cases a second, and
+# minimise() cuts a case down as well. The numbers drawn along with it stay in the report.
+@settings(max_examples=CASES, deadline=None, derandomize=True,
           suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False))
-def test_drawn_cases_agree(rng: random.Random) -> None:
-    assert difference(generate.case(rng)) is None
+@given(seed=st.integers(0, 2**64 - 1), binding=st.booleans(), phase=st.integers(0, 60))
+def test_drawn_cases_agree(seed: int, binding: bool, phase: int) -> None:
+    case = with_refresh_later(generate.case(random.Random(seed)), phase)
+    must_agree(with_binding_windows(case) if binding else case, f"seed {seed}")
+
+
+def test_the_cases_have_what_the_rules_speak_of() -> None:
+    found: Counter[str] = Counter()
+    for seed in range(200):
+        case = generate.case(random.Random(seed))
+        rows, streams = case.description.rows, case.stream.streams
+        found["windows"] += any(row.window > 1 for row in rows)
+        found["siblings"] += any(row.sibling for row in rows)
+        found["negative latencies"] += any(row.latency < 0 for row in rows)
+        found["scopes"] += len({c.scope for c in case.description.commands}) > 2
+        found["all children"] += bool((case.stream.targets[:, 1:-1] == -1).any())
+        found["barriers"] += any((records["command"] == BARRIER).any() for records in streams)
+        found["loops"] += any((records["command"] == LOOP).any() for records in streams)
+        found["several streams"] += len(streams) > 1
+        found["fifo"] += any(window > 0 for window in case.stream.fifo_window)
+        found["refresh"] += case.description.refresh is not None
+        for bus in Bus:
+            found[bus.name] += case.description.bus == bus
+    few = {what: n for what, n in found.items() if n < 20}
+    assert not few  # a tenth of the 200 at least
 
 
 @pytest.mark.parametrize("refresh", [False, True], ids=["norefresh", "refresh"])
@@ -130,26 +157,30 @@ def test_random_streams_on_every_device_agree(device: str, refresh: bool) -> Non
     # a run is a few thousand ticks, shorter than nREFI: refresh more often, after nRFC at least
     often = replace(description.refresh, interval=2_500) if refresh else None
     description = replace(description, refresh=often)
-    for seed in range(max(3, CASES // 50)):
+    for seed in range(max(3, SEEDS // 20)):
         rng = random.Random(f"{device} {seed}")
         must_agree(
             Case(description, generate.random_stream(rng, description)), f"{device}, seed {seed}"
         )
 
 
-@pytest.mark.skipif(GOLDEN is None, reason="PAMSIM_GOLDEN names no folder")
-@pytest.mark.parametrize("variant", ["norefresh", "scoped_allbank"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_bridge_issues_what_ramulators_own_controller_issued(variant: str) -> None:
-    run = Path(GOLDEN or "") / "HBM3PIM" / "stream" / variant
-    description = golden_description(run)
-    result = run_bridge(description, golden_stream(run, description))
-    assert result.log is not None
-    depth = description.target_levels
-    log = [
-        (int(r["tick"]), description.commands[r["command"]].name, *r["address"][:depth].tolist())
-        for r in result.log
-    ]
-    assert log == issued(run, description)
+    description, stream = golden_case(variant)
+    must_agree(Case(description, stream), variant)
+    log = run_bridge(description, stream).log
+    assert log is not None
+    ours = np.column_stack((log["tick"], log["command"], log["address"][:, :7]))
+    assert np.array_equal(ours, np.load(STOCK / "hbm3pim.npz")[variant])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.split(".")[0])
+def test_programs_of_every_device_agree(file: Path) -> None:
+    """The recorded cases, with Ramulator as it is now; device programs among them."""
+    for run in read(file):
+        must_agree(run.case, run.name)
+        now = outcome(run_bridge, run.case)
+        assert disagreement(now, run.outcome, run.case.description) is None, run.name
 
 
 # The tests above can fail: a device that is off by one tick is noticed
@@ -205,10 +236,12 @@ def streams(*records: list[tuple[int, ...]]) -> CommandStream:
     return CommandStream(targets, tuple(np.array(r, dtype=RECORD) for r in records))
 
 
-def test_one_access_by_hand() -> None:
+@WAYS
+def test_one_access_by_hand(replay: bool) -> None:
     # ACT at 1; RD no earlier than 1 + 5, completing at once
     result = bridge.run_bridge(
-        device(TimingRow("Bank", ("ACT",), ("RD",), 5)), streams([(2, 0, 3, 4, 0, 1)]), log=True
+        device(TimingRow("Bank", ("ACT",), ("RD",), 5)), streams([(2, 0, 3, 4, 0, 1)]),
+        log=True, replay=replay,
     )
     assert result.log is not None
     found = [(r["tick"], r["command"], r["address"].tolist()) for r in result.log]
@@ -219,19 +252,21 @@ def test_one_access_by_hand() -> None:
     assert result.residency.precharged.tolist() == [0, 6]
 
 
-def test_nothing_to_do_ends_at_tick_0() -> None:
-    result = bridge.run_bridge(device(), streams([]), log=True)
+@WAYS
+def test_nothing_to_do_ends_at_tick_0(replay: bool) -> None:
+    result = bridge.run_bridge(device(), streams([]), log=True, replay=replay)
     assert (result.ticks, result.counts) == (0, {})
 
 
-def test_pieces_give_the_same_run() -> None:
+@WAYS
+def test_pieces_give_the_same_run(replay: bool) -> None:
     for seed in range(12):
         case = generate.case(random.Random(seed))
         whole = outcome(run_bridge, case)
         if not isinstance(whole, ChannelResult):
             continue
         rng = random.Random(seed)
-        run = bridge.Bridge(case.description, case.stream, log=True)
+        run = bridge.Bridge(case.description, case.stream, log=True, replay=replay)
         tick, logs = 0, []
         while not run.advance(tick):
             tick += rng.choice((0, 1, 7, 40))
@@ -239,16 +274,18 @@ def test_pieces_give_the_same_run() -> None:
                 logs.append(run.take_log())
         result = run.result()
         log = np.concatenate([*logs, result.log])
-        pieces = replace(result, stalls=NO_STALLS, log=log)
+        pieces = replace(result, log=log)
         assert disagreement(pieces, whole, case.description) is None
 
 
-def test_a_stream_that_can_never_issue_is_named() -> None:
+@WAYS
+def test_a_stream_that_can_never_issue_is_named(replay: bool) -> None:
     with pytest.raises(Deadlock, match=r"stream 0: STUCK at \(0, 1, row 3\).*\(rule 6\)"):
-        bridge.run_bridge(device(), streams([(3, 1, 3, 0, 0, 1)]))
+        bridge.run_bridge(device(), streams([(3, 1, 3, 0, 0, 1)]), replay=replay)
 
 
-def test_a_deadlock_under_refresh_is_found() -> None:
+@WAYS
+def test_a_deadlock_under_refresh_is_found(replay: bool) -> None:
     refresh = Command(
         "REF", "Channel", Slot.ROW, 1, RowUse.ALL_CLOSED, closes="PREab", refresh=True
     )
@@ -256,13 +293,14 @@ def test_a_deadlock_under_refresh_is_found() -> None:
     description = device(refresh=Refresh("REF", "Channel", 20))
     description = replace(description, commands=(*description.commands, refresh, closes))
     with pytest.raises(Deadlock, match="stream 0: STUCK"):
-        bridge.run_bridge(description, streams([(3, 1, 3, 0, 0, 1)]))
+        bridge.run_bridge(description, streams([(3, 1, 3, 0, 0, 1)]), replay=replay)
 
 
-def test_crossed_barriers_are_named() -> None:
+@WAYS
+def test_crossed_barriers_are_named(replay: bool) -> None:
     wait = [(BARRIER, 0, name, 0, 0, 1) for name in (5, 6)]
     with pytest.raises(Deadlock, match=r"stream 0: waits at barrier 5 .*stream 1 \(rule 8\)"):
-        bridge.run_bridge(device(), streams(wait, wait[::-1]))
+        bridge.run_bridge(device(), streams(wait, wait[::-1]), replay=replay)
 
 
 @pytest.mark.parametrize(
@@ -310,11 +348,35 @@ def test_a_result_before_the_end_is_refused() -> None:
         run.result()
 
 
+def test_replay_passes_over_what_ticking_cannot_wait_for() -> None:
+    # RD after RD: 3 x 10^9 / 2 ticks apart, 5 times after the first at tick 2
+    far = device(TimingRow("Bank", ("RD",), ("RD",), 1_500_000_000))
+    stream = streams([(2, 0, 3, 4, 0, 6)])
+    replayed = run_replay(far, stream)
+    assert replayed.ticks == 2 + 5 * 1_500_000_000
+    assert disagreement(replayed, run_engine(far, stream), far) is None
+
+
+def test_a_run_beyond_the_last_tick_is_refused_in_the_engines_words() -> None:
+    # 2^15 reads almost 2^31 ticks apart are more than 2^45 ticks
+    far = device(TimingRow("Bank", ("RD",), ("RD",), 2**31 - 1))
+    stream = streams([(2, 0, 3, 4, 0, 2**15)])
+    for run in (run_replay, run_engine):
+        with pytest.raises(EngineError, match=r"must end before tick 2\^45"):
+            run(far, stream)
+
+
+def test_stalls_are_refused() -> None:
+    with pytest.raises(EngineError, match="does not say what a stream waited for"):
+        bridge.Bridge(device(), streams([]), stalls=True)
+
+
 LONG = [(LOOP, 0, 0, 0, 0, 2**31), (2, 0, 3, 4, 0, 1), (END, 0, 0, 0, 0, 1)]
 
 
-def test_cancel_is_heard() -> None:
-    run = bridge.Bridge(device(), streams(LONG))
+@WAYS
+def test_cancel_is_heard(replay: bool) -> None:
+    run = bridge.Bridge(device(), streams(LONG), replay=replay)
     threading.Timer(0.1, run.cancel).start()
     start = time.monotonic()
     with pytest.raises(Cancelled):
@@ -322,7 +384,8 @@ def test_cancel_is_heard() -> None:
     assert time.monotonic() - start < 5  # 100 ms after it, with room for a busy machine
 
 
-def test_ctrl_c_is_heard() -> None:
+@WAYS
+def test_ctrl_c_is_heard(replay: bool) -> None:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
@@ -330,7 +393,7 @@ def test_ctrl_c_is_heard() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
-            bridge.run_bridge(device(), streams(LONG))
+            bridge.run_bridge(device(), streams(LONG), replay=replay)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -6,9 +6,8 @@ expected tick stands beside it.
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from engine_cases import PSEUDO, device, issued, play, row, streams
+from engine_cases import device, play, row, streams
 
 from pyramulator import Bus, Deadlock, run
 
@@ -27,8 +26,8 @@ def test_a_window_counts_from_its_last_but_n_push() -> None:
 
 
 def test_histories_of_different_commands_are_not_merged() -> None:
-    # X at 1, Y at 2: two pushes, but one of each, so nothing waits; the third X is the second push of
-    # X; N waits for the last but one X: 1 + 20.
+    # X at 1, Y at 2: two pushes, but one of each, so nothing waits; the third X is
+    # the second push of X; N waits for the last but one X: 1 + 20.
     slow = device(row("Bank", "X Y", "N", 20, window=2))
     assert play(slow, "X 0.0, Y 0.0, N *.*, X 0.0, N *.*") == (
         "1 X 0.0, 2 Y 0.0, 3 N *.*, 4 X 0.0, 21 N *.*"
@@ -203,8 +202,8 @@ def test_refresh_is_due_at_every_interval_in_node_order() -> None:
 
 
 def test_refresh_waits_for_a_held_bank_and_only_the_front_is_looked_at() -> None:
-    # ACT at 1 holds bank 0.0 until RD at 9. Both refreshes fall due at 5; that of 0 must close a held
-    # bank, that of 1 could go but is not the front. RD 9, PREp 10, REF 11, REF 12.
+    # ACT at 1 holds bank 0.0 until RD at 9. Both refreshes fall due at 5; that of 0 must close a
+    # held bank, that of 1 could go but is not the front. RD 9, PREp 10, REF 11, REF 12.
     slow = device(
         row("Bank", "ACT", "RD", 8), refresh=5, REF=dict(completion=0), RD=dict(completion=5)
     )
@@ -335,73 +334,3 @@ def test_refresh_stands_behind_what_was_in_the_fifo_and_before_what_enters_with_
     assert play(device(refresh=4), "X 0.0 x5", windows=(2,)) == (
         "1 0:X 0.0, 2 0:X 0.0, 3 0:X 0.0, 4 0:X 0.0, 5 ref:REF 0.*, 6 ref:REF 1.*, 7 0:X 0.0"
     )
-
-
-# ---- rule 16: the end, counts, residency
-
-
-def test_the_end_is_the_last_completion_and_refresh_goes_on_until_it() -> None:
-    result = run(device(refresh=4, X=dict(completion=9)), streams("X 0.0"), log=True)
-    # X at 1 completes at 10; refreshes fall due at 4 and 8, two each; none after 10.
-    assert result.ticks == 10
-    assert issued(result) == "1 X 0.0, 4 REF 0.*, 5 REF 1.*, 8 REF 0.*, 9 REF 1.*"
-    assert result.counts == {"X": 1, "REF": 4}
-
-
-def test_a_channel_without_requests_ends_at_0() -> None:
-    result = run(device(refresh=4), streams("", ""))
-    assert (result.ticks, result.counts) == (0, {})
-    assert not result.stalls.classes.any() and not result.residency.precharged.any()
-
-
-def test_residency_tiles_the_ticks_of_every_node() -> None:
-    result = run(device(X=dict(completion=10)), streams("ACT 0.1 5, REF 1.*, PRE 0.1, X 0.0"))
-    # ACT 1, REF 2 (refreshing 2 to 5), PRE 3, X 4, end 14; the level is 1 where there is no refresh.
-    assert result.ticks == 14 and result.residency.level == PSEUDO
-    assert result.residency.active.tolist() == [2, 0]
-    assert result.residency.refreshing.tolist() == [0, 4]
-    assert result.residency.precharged.tolist() == [12, 10]
-    assert result.residency.open_bank_ticks.tolist() == [2, 0]
-
-
-# ---- rule 18: deadlock
-
-
-def test_a_barrier_that_a_finished_stream_should_have_reached() -> None:
-    with pytest.raises(
-        Deadlock, match=r"stream 0: waits at barrier 3 \(record 2\) for stream 1 \(rule 8\)"
-    ):
-        run(device(), streams("barrier 3, X 0.0, barrier 3", "barrier 3"))
-
-
-def test_a_request_that_names_no_way_to_open() -> None:
-    stuck = device(RD=dict(opens=None))
-    with pytest.raises(
-        Deadlock, match=r"stream 0: RD at \(0, 0, 0, row 2\).*names none \(rule 6\)"
-    ):
-        run(stuck, streams("RD 0.0 2"))
-    # Another stream opens the bank: no deadlock.
-    assert play(stuck, "RD 0.0 2", "X 0.0, ACT 0.0 2") == "1 1:X 0.0, 2 1:ACT 0.0, 3 0:RD 0.0"
-
-
-def test_a_deadlock_is_found_though_refreshes_go_on() -> None:
-    with pytest.raises(Deadlock, match="barrier 3"):
-        run(device(refresh=50), streams("barrier 3, X 0.0, barrier 3", "barrier 3"))
-
-
-def test_a_refresh_closes_what_no_stream_can_close() -> None:
-    # RD has no `closes`; the refresh at 20 precharges, then the head opens its row.
-    stuck = device(refresh=20, RD=dict(closes=None))
-    assert play(stuck, "ACT 0.0 1, RD 0.0 2").split(", ")[1:5] == [
-        "20 ref:PREp 0.*",
-        "21 ref:REF 0.*",
-        "22 ref:REF 1.*",
-        "23 0:ACT 0.0",
-    ]
-
-
-def test_counts_are_the_lines_of_the_log() -> None:
-    result = run(device(refresh=7), streams("MACp 0.* 3 x5, RD 1.1 4", "RDA 1.0 6 x9"), log=True)
-    assert result.log is not None
-    assert sum(result.counts.values()) == len(result.log)
-    assert np.all(np.diff(result.log["tick"]) >= 0)

@@ -24,8 +24,13 @@ class EncodedDescription:
         levels = {name: i for i, name in enumerate(description.levels)}
         names = [command.name for command in description.commands]
         commands = {name: i for i, name in enumerate(names)}
-        if len(levels) != len(description.levels) or len(description.levels) > MAX_LEVELS:
-            raise DescriptionError(f"levels must be at most {MAX_LEVELS} different names")
+        if len(levels) != len(description.levels):
+            raise DescriptionError("levels must be different names")
+        if not 3 <= len(levels) <= MAX_LEVELS:
+            raise DescriptionError(
+                f"levels must be 3 to {MAX_LEVELS} names, the last two Row and Column, "
+                f"not {len(levels)}"
+            )
         if len(commands) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DescriptionError(f"command {twice} must be defined once")
@@ -111,8 +116,8 @@ class EncodedStream:
             )
         if not np.issubdtype(targets.dtype, np.integer):
             raise StreamError(f"targets must be integers, not {targets.dtype}")
-        if targets.size and (targets.min() < -1 or targets.max() >= 2**31):
-            raise StreamError("targets must be -1 or the number of a child")
+        if targets.size and (targets.min() < -(2**31) or targets.max() >= 2**31):
+            raise StreamError("targets must fit 32 bits")
         if len(stream.fifo_window) != len(stream.streams):
             raise StreamError("fifo_window must have one number a stream")
         self._targets = np.ascontiguousarray(targets, dtype=np.int32)

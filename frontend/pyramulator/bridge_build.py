@@ -104,9 +104,7 @@ def build() -> Path:
 
     Raises EngineError where Ramulator or the compiler is not usable.
     """
-    ramulator = find()
-    command = _compile_command(ramulator)
-    target = cache_directory() / f"ramulator_bridge-{_key(ramulator, command)}.so"
+    command, target = _plan()
     if target.is_file():
         return target
     try:
@@ -124,6 +122,11 @@ def build() -> Path:
     finally:
         Path(aside).unlink(missing_ok=True)
     return target
+
+
+def is_compiled() -> bool:
+    """Whether build() has nothing to compile. Raises EngineError as build()."""
+    return _plan()[1].is_file()
 
 
 def headers() -> tuple[Path, ...]:
@@ -173,6 +176,13 @@ def _core_files(root: Path) -> Iterator[Path]:
         for path in sorted((source / folder).rglob("*")):
             if path.suffix in (".h", ".cpp") and "impl" not in path.relative_to(source).parts:
                 yield path
+
+
+def _plan() -> tuple[list[str], Path]:
+    """The compiler's command line without its output, and where the bridge belongs."""
+    ramulator = find()
+    command = _compile_command(ramulator)
+    return command, cache_directory() / f"ramulator_bridge-{_key(ramulator, command)}.so"
 
 
 def _compile_command(ramulator: Ramulator) -> list[str]:
@@ -228,7 +238,8 @@ def _compile(command: list[str]) -> None:
     except OSError as error:
         raise EngineError(f"the bridge must compile, and {command[0]} fails: {error}") from None
     if done.returncode != 0:
-        reasons = (line for line in done.stderr.splitlines() if "error" in line)
+        marks = ("error:", "undefined reference", "cannot find")
+        reasons = (line for line in done.stderr.splitlines() if any(m in line for m in marks))
         raise EngineError(
             f"the bridge must compile against {ROOT_VARIABLE}, and does not: "
             + next(reasons, "no reason given")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
+from pyramulator.bridge import Bridge
 from pyramulator.description import Description
 from pyramulator.engine import Engine
 from pyramulator.errors import Cancelled
@@ -30,7 +31,12 @@ def _stream_digest(stream: CommandStream) -> bytes:
 
 
 def run_many(
-    jobs: Sequence[Job], threads: int | None = None, *, log: bool = False, stalls: bool = True
+    jobs: Sequence[Job],
+    threads: int | None = None,
+    *,
+    log: bool = False,
+    stalls: bool = True,
+    engine: Callable[..., Engine | Bridge] = Engine,
 ) -> list[ChannelResult]:
     """Simulates every job to its end; the i-th result is that of the i-th job.
 
@@ -50,21 +56,21 @@ def run_many(
             distinct.append(job)
         place.append(numbers[key])
 
-    engines: set[Engine] = set()
+    engines: set[Engine | Bridge] = set()
     stopped = False
 
     def work(job: Job) -> ChannelResult:
         if stopped:
             raise Cancelled("the run was cancelled")
-        engine = Engine(*job, log=log, stalls=stalls)
-        engines.add(engine)
+        one = engine(*job, log=log, stalls=stalls)
+        engines.add(one)
         try:
             if stopped:
-                engine.cancel()
-            engine.advance()
-            return engine.result()
+                one.cancel()
+            one.advance()
+            return one.result()
         finally:
-            engines.discard(engine)
+            engines.discard(one)
 
     workers = min(threads or os.cpu_count() or 1, max(1, len(distinct)))
     with ThreadPoolExecutor(workers) as pool:
@@ -81,8 +87,8 @@ def run_many(
             stopped = True
             for future in futures:
                 future.cancel()
-            for engine in list(engines):
-                engine.cancel()
+            for one in list(engines):
+                one.cancel()
             raise
     results = [future.result() for future in futures]
     return [results[i] for i in place]

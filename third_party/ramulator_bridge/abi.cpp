@@ -22,7 +22,6 @@ namespace {
 #define RAMULATOR_BRIDGE_BUILD "unknown sources"
 #endif
 
-constexpr Tick kLastTick = Tick{1} << 45;
 constexpr int64_t kMostTargets = 65536;  // a record names one by 16 bits
 
 template <typename Body>

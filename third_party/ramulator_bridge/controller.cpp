@@ -65,7 +65,10 @@ int PimController::advance(Tick until, int64_t slice_ns) {
             status = PYR_FINISHED;
             break;
         }
-        if (m_clk >= until) break;
+        if (m_clk >= until) {
+            if (until >= kLastTick) throw Fault(PYR_UNSUPPORTED, "the run must end before tick 2^45");
+            break;
+        }
         if (ticks % ticks_per_look_ == 0) {
             if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
             if (slice_ns > 0 && ticks > 0 && Clock::now() >= slice_end) {

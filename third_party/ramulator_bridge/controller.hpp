@@ -19,6 +19,8 @@
 
 namespace ramulator_bridge {
 
+constexpr Tick kLastTick = Tick{1} << 45;
+
 class PimController final : public Ramulator::ControllerBase {
 public:
     // targets: n_targets of one number a target level. Throws Fault(PYR_BAD_DESCRIPTION).
@@ -31,7 +33,7 @@ public:
     void set_replay(bool replay);
 
     // Ticks to `until`, to the end or until the slice is over. Returns PYR_OK, PYR_FINISHED or
-    // PYR_PAUSED. Throws Fault(PYR_DEADLOCK), Fault(PYR_CANCELLED).
+    // PYR_PAUSED. Throws Fault(PYR_DEADLOCK), Fault(PYR_CANCELLED); Fault(PYR_UNSUPPORTED) at kLastTick.
     int advance(Tick until, int64_t slice_ns);
     void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 

@@ -28,7 +28,7 @@ def evaluate(
     from pamsim.report.document import Evaluation, build_document
     from pamsim.system import TierRun, step_timeline
 
-    runs = pipeline.simulate_job(compiled, conduct.threads, progress, log=validate != "off")
+    runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=validate != "off")
     validation = pipeline.prove(job, compiled, runs, validate, progress)
     progress.phase("accounting")
     tier_run = TierRun(compiled, runs)
@@ -107,14 +107,16 @@ def finish(
 def manifest_inputs(job: pipeline.Job, validate: str) -> dict[str, Any]:
     """The deterministic part of the manifest."""
     from pamsim.report.manifest import inputs_part
-    from pyramulator import build_id
+    from pamsim.sim import engine_build
 
+    build, commit = engine_build(job.inputs.engine)
     return inputs_part(
         job.model,
         job.system,
         job.step,
         engine=job.inputs.engine,
-        engine_build=build_id(),
+        engine_build=build,
+        ramulator_commit=commit,
         seed=job.inputs.seed,
         validate=validate,
         versions=pipeline.versions(),

@@ -12,7 +12,7 @@ import click
 
 from pamsim.errors import InputError
 
-ENGINES = ("embedded", "ramulator2")
+ENGINES = ("embedded", "ramulator2", "ramulator2-replay")
 VALIDATE = ("full", "default", "off")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -63,7 +63,8 @@ def input_options(required: bool = True) -> Decorator:
         click.option("--seed", metavar="N", type=click.IntRange(0, 2**63 - 1), default=0,
                      show_default=True, help="Of the numbers that the functional proof draws."),
         click.option("--engine", type=click.Choice(ENGINES), default="embedded",
-                     show_default=True, help="What issues the commands."),
+                     show_default=True,
+                     help="What issues the commands; Ramulator 2.1 needs RAMULATOR2_ROOT."),
     )  # fmt: skip
 
     def gather(values: dict[str, Any]) -> Inputs | None:

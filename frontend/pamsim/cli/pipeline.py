@@ -37,15 +37,18 @@ class Job:
 
 
 def load(inputs: Inputs, quiet: bool) -> Job:
-    """Reads model, system and workload. Raises InputError(s) with every fault of each."""
-    if inputs.engine != "embedded":
-        raise InputError(
-            "engine must be embedded, not ramulator2: this version has no bridge to Ramulator 2.1"
-        )
+    """Reads model, system and workload, finds the engine.
+
+    Raises InputError(s) with every fault of each.
+    """
     from pamsim.config import load_system
     from pamsim.model import load_model
+    from pamsim.sim import engine_build, must_compile
     from pamsim.workload import context_warning, make_step
 
+    if must_compile(inputs.engine) and not quiet:
+        note("compiling the bridge to Ramulator, once")
+    engine_build(inputs.engine)  # an engine that is not there is told before the work begins
     model = load_model(inputs.model)
     system = load_system(inputs.system, inputs.overrides)
     if len(system.tiers) != 1:
@@ -65,14 +68,20 @@ def compile_job(job: Job, progress: Progress) -> CompiledStep:
 
 
 def simulate_job(
-    compiled: CompiledStep, threads: int, progress: Progress, log: bool
+    job: Job, compiled: CompiledStep, threads: int, progress: Progress, log: bool
 ) -> tuple[ChannelRun, ...]:
     """Every distinct program, run to its end."""
     from pamsim.sim import simulate
 
     programs = len(compiled.programs)
     progress.phase(f"simulating {programs} distinct program{'s' * (programs != 1)}")
-    return simulate(compiled, threads=threads, log=log, progress=progress.advance)
+    return simulate(
+        compiled,
+        threads=threads,
+        log=log,
+        engine=job.inputs.engine,
+        progress=progress.advance,
+    )
 
 
 def prove(

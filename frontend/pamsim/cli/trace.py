@@ -74,17 +74,25 @@ def command(
         raise click.UsageError("give --channel or --program, not both")
     with Progress(quiet) as progress:
         if directory is not None:
-            _, compiled = files.read_compiled(directory, quiet, progress)
+            job, compiled = files.read_compiled(directory, quiet, progress)
         else:
             assert inputs is not None
-            compiled = pipeline.compile_job(pipeline.load(inputs, quiet), progress)
+            job = pipeline.load(inputs, quiet)
+            compiled = pipeline.compile_job(job, progress)
         first = {p.sha256: p.bindings[0].channel for p in compiled.programs}
         if channel is None:
             channel = first[_named(program, list(first))]
         progress.phase("tracing")
 
         def write(out: TextIO) -> int:
-            return write_trace(out, compiled, channel=channel or 0, layer=layer, limit=limit)
+            return write_trace(
+                out,
+                compiled,
+                channel=channel or 0,
+                layer=layer,
+                limit=limit,
+                engine=job.inputs.engine,
+            )
 
         if str(output) == "-":
             write(sys.stdout)

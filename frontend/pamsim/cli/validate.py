@@ -47,7 +47,7 @@ def command(directory: Path | None, inputs: Inputs | None, validate: str, conduc
             assert inputs is not None
             job = pipeline.load(inputs, conduct.quiet)
             compiled = pipeline.compile_job(job, progress)
-        runs = pipeline.simulate_job(compiled, conduct.threads, progress, log=True)
+        runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=True)
         proofs = pipeline.prove(job, compiled, runs, validate, progress)
     if conduct.json:
         print_json({"model": job.model.name, "system": job.system.name, "validation": proofs})

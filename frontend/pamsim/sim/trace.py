@@ -9,10 +9,10 @@ import numpy as np
 from pamsim.compiler.compiled import ChannelProgram, CompiledStep
 from pamsim.config import describe
 from pamsim.errors import InputError
+from pamsim.sim.engines import EMBEDDED, engine_type
 from pamsim.sim.expand import expand
 from pim_isa import Unit
 from pyramulator.description import Description, RowUse
-from pyramulator.engine import Engine
 
 COLUMNS = "tick command channel pc sid bg bank row column source"
 _SLICE_TICKS = 1 << 16
@@ -25,13 +25,14 @@ def write_trace(
     channel: int = 0,
     layer: int = 0,
     limit: int | None = None,
+    engine: str = EMBEDDED,
 ) -> int:
     """Runs a channel's program and writes what it issues, one command a line; returns how many.
 
     Header lines begin with #. Columns are those of COLUMNS; `*` is every child of a level, `-` is
     not named by the command; source is the number of the stream, or `refresh`. Written as it runs:
     memory does not grow with the trace. limit: stop after that many commands. Raises InputError
-    when the channel has no program or the model no such layer.
+    when the channel has no program, the model no such layer, or the engine cannot be used.
     """
     program = _program(compiled, channel)
     if not 0 <= layer < compiled.layers:
@@ -41,15 +42,15 @@ def write_trace(
     moves = [_row_offset(compiled, channel, layer, s.unit) for s in program.program.streams]
     for line in _header(compiled, description, program, channel, layer):
         out.write(f"# {line}\n")
-    engine = Engine(description, stream, log=True, stalls=False)
+    run = engine_type(engine)(description, stream, log=True, stalls=False)
     written, until, finished = 0, 0, False
     while not finished and (limit is None or written < limit):
         until += _SLICE_TICKS
-        finished = engine.advance(until)
+        finished = run.advance(until)
         if not finished:
-            written += _write(out, engine.take_log(), description, moves, channel, limit, written)
+            written += _write(out, run.take_log(), description, moves, channel, limit, written)
     if finished:
-        log = engine.result().log
+        log = run.result().log
         if log is not None:
             written += _write(out, log, description, moves, channel, limit, written)
     return written

@@ -42,7 +42,7 @@ int guarded(std::string &error, Body &&body) noexcept {
     }
 }
 
-}  // namespace
+} // namespace
 
 extern "C" {
 
@@ -50,14 +50,16 @@ int pyr_abi_version(void) { return PYR_ABI_VERSION; }
 
 const char *pyr_build_info(void) { return PYRAMULATOR_BUILD " g++ " __VERSION__; }
 
-int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets, int log,
-               int stalls, pyr_engine **out, char *message, int64_t message_size) {
+int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets,
+               int log, int stalls, pyr_engine **out, char *message, int64_t message_size) {
     *out = nullptr;
     std::string error;
     const int status = guarded(error, [&] {
         if (n_targets < 0 || n_targets > 65536)
-            throw Fault(PYR_BAD_STREAM, "targets must be at most 65536, not " + std::to_string(n_targets));
-        *out = new pyr_engine{Engine(read_description(*description), targets, n_targets, log != 0, stalls != 0), {}};
+            throw Fault(PYR_BAD_STREAM,
+                        "targets must be at most 65536, not " + std::to_string(n_targets));
+        *out = new pyr_engine{
+            Engine(read_description(*description), targets, n_targets, log != 0, stalls != 0), {}};
         return PYR_OK;
     });
     if (message_size > 0) {
@@ -71,7 +73,8 @@ int pyr_create(const pyr_description *description, const int32_t *targets, int64
 int pyr_add_stream(pyr_engine *engine, const void *records, int64_t n, int32_t window) {
     return guarded(engine->error, [&] {
         if (n < 0 || window < 0 || window > (1 << 20))
-            throw Fault(PYR_BAD_STREAM, "a fifo window must be 0 to 2^20, not " + std::to_string(window));
+            throw Fault(PYR_BAD_STREAM,
+                        "a fifo window must be 0 to 2^20, not " + std::to_string(window));
         engine->engine.add_stream(static_cast<const Record *>(records), n, window);
         return PYR_OK;
     });
@@ -79,7 +82,8 @@ int pyr_add_stream(pyr_engine *engine, const void *records, int64_t n, int32_t w
 
 int pyr_push_host(pyr_engine *engine, const pyr_host_request *, int64_t) {
     return guarded(engine->error, []() -> int {
-        throw Fault(PYR_UNSUPPORTED, "host requests (rules 11(a), 11(e) and 14) are reserved in this ABI version");
+        throw Fault(PYR_UNSUPPORTED,
+                    "host requests (rules 11(a), 11(e) and 14) are reserved in this ABI version");
     });
 }
 
@@ -98,7 +102,8 @@ void pyr_cancel(pyr_engine *engine) { engine->engine.cancel(); }
 int pyr_summarise(pyr_engine *engine, pyr_summary *out) {
     return guarded(engine->error, [&] {
         Engine &run = engine->engine;
-        if (!run.finished()) throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
+        if (!run.finished())
+            throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
         out->ticks = run.end();
         out->n_streams = run.streams();
         out->n_commands = static_cast<int32_t>(run.device().commands.size());
@@ -109,11 +114,12 @@ int pyr_summarise(pyr_engine *engine, pyr_summary *out) {
     });
 }
 
-int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *classes, int64_t *slot_to, int64_t *rows,
-               int64_t *residency) {
+int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *classes, int64_t *slot_to,
+               int64_t *rows, int64_t *residency) {
     return guarded(engine->error, [&] {
         Engine &run = engine->engine;
-        if (!run.finished()) throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
+        if (!run.finished())
+            throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
         std::copy(run.counts().begin(), run.counts().end(), counts);
         if (run.ledger().wanted())
             run.ledger().write(static_cast<int>(run.device().rows.size()), classes, slot_to, rows);
@@ -122,12 +128,15 @@ int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *classes, int64_t *s
     });
 }
 
-int64_t pyr_log_size(pyr_engine *engine) { return static_cast<int64_t>(engine->engine.log().size()); }
+int64_t pyr_log_size(pyr_engine *engine) {
+    return static_cast<int64_t>(engine->engine.log().size());
+}
 
 int pyr_take_log(pyr_engine *engine, void *out, int64_t n) {
     return guarded(engine->error, [&] {
         std::vector<LogRecord> &log = engine->engine.log();
-        if (n < 0 || n > static_cast<int64_t>(log.size())) throw Fault(PYR_MISUSE, "the log has fewer records");
+        if (n < 0 || n > static_cast<int64_t>(log.size()))
+            throw Fault(PYR_MISUSE, "the log has fewer records");
         if (n > 0) std::memcpy(out, log.data(), n * sizeof(LogRecord));
         log.erase(log.begin(), log.begin() + n);
         return PYR_OK;
@@ -138,4 +147,4 @@ const char *pyr_error(pyr_engine *engine) { return engine->error.c_str(); }
 
 void pyr_destroy(pyr_engine *engine) { delete engine; }
 
-}  // extern "C"
+} // extern "C"

@@ -60,4 +60,4 @@ void Banks::residency(Tick end, int64_t *out) {
     }
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

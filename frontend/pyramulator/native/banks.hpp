@@ -23,7 +23,8 @@ public:
         for (uint32_t i = op.ranges.first; i < op.ranges.last; ++i, ++range) {
             const int32_t *bank = &rows_[range->first];
             int32_t differ = 0;
-            for (int j = 0; j < range->count; ++j) differ |= bank[j] ^ expected;
+            for (int j = 0; j < range->count; ++j)
+                differ |= bank[j] ^ expected;
             if (differ != 0) return ScopeState::Other;
         }
         return expected == kClosed ? ScopeState::Closed : ScopeState::Open;
@@ -40,7 +41,7 @@ public:
 
 private:
     struct Node {
-        Tick since = 1;  // ticks before it are accounted for
+        Tick since = 1; // ticks before it are accounted for
         Tick refresh_until = 0;
         int64_t open_banks = 0;
         int64_t active = 0, precharged = 0, refreshing = 0, open_bank_ticks = 0;
@@ -50,9 +51,9 @@ private:
     void settle(Node &node, Tick tick);
 
     const Timing &timing_;
-    std::vector<int32_t> rows_;  // by bank
+    std::vector<int32_t> rows_; // by bank
     int banks_per_node_;
     std::vector<Node> nodes_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

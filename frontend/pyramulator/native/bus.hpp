@@ -8,15 +8,19 @@ namespace pyramulator {
 
 class CommandBus {
 public:
-    CommandBus(Bus kind, const Timing &timing) : half_clock_(kind == Bus::HalfClock), timing_(timing) {}
+    CommandBus(Bus kind, const Timing &timing)
+        : half_clock_(kind == Bus::HalfClock), timing_(timing) {}
 
-    // First tick >= `tick` with a slot for a column command.
-    Tick next_column_slot(Tick tick) const { return tick | half_clock_; }
+    bool half_clock() const { return half_clock_ != 0; }
+
+    // First tick >= `tick` with a slot for a column command, or a row command of rising edges.
+    Tick next_rising(Tick tick) const { return tick | half_clock_; }
 
     // First tick >= `tick` with a slot for the head's row command.
     Tick next_row_slot(const Head &head, Tick tick) const {
         const Tick rising = tick | half_clock_;
-        if (rising == tick || !head.falling_edge || (tick == last_.end && refused(last_, head))) return rising;
+        if (rising == tick || !head.falling_edge || (tick == last_.end && refused(last_, head)))
+            return rising;
         return tick;
     }
 
@@ -24,7 +28,8 @@ public:
     bool offers(const Head &head, Tick tick) const {
         if (half_clock_ == 0 || (tick & 1) != 0) return true;
         const RowCommand &before = last_.tick >= tick ? previous_ : last_;
-        return head.slot == kRowSlot && head.falling_edge && !(tick == before.end && refused(before, head));
+        return head.slot == kRowSlot && head.falling_edge &&
+               !(tick == before.end && refused(before, head));
     }
 
     void row_issued(int32_t operation, Tick tick) {
@@ -48,9 +53,9 @@ private:
                timing_.meet(before.operation, head.need);
     }
 
-    const Tick half_clock_;  // 1 or 0
+    const Tick half_clock_; // 1 or 0
     const Timing &timing_;
     RowCommand last_, previous_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -15,7 +15,8 @@ void require(bool holds, const std::string &message) {
 
 void read_levels(const pyr_description &source, Device &device) {
     require(source.n_levels >= 3 && source.n_levels <= 8,
-            "levels must be 3 to 8 names that end in Row and Column, not " + std::to_string(source.n_levels));
+            "levels must be 3 to 8 names that end in Row and Column, not " +
+                std::to_string(source.n_levels));
     device.depth = source.n_levels - 2;
     device.pseudo_level = device.depth > 1 ? 1 : 0;
     int64_t banks = 1;
@@ -23,9 +24,11 @@ void read_levels(const pyr_description &source, Device &device) {
         device.level_names.emplace_back(source.level_names[i]);
         device.sizes.push_back(source.sizes[i]);
         require(source.sizes[i] >= 1, "size of level " + device.level_names.back() +
-                                          " must be at least 1, not " + std::to_string(source.sizes[i]));
+                                          " must be at least 1, not " +
+                                          std::to_string(source.sizes[i]));
         if (i < device.depth) banks *= source.sizes[i];
-        require(banks <= kMaxBanks, "the channel must have at most " + std::to_string(kMaxBanks) + " banks");
+        require(banks <= kMaxBanks,
+                "the channel must have at most " + std::to_string(kMaxBanks) + " banks");
     }
     require(source.sizes[0] == 1, "size of level " + device.level_names[0] + " must be 1, not " +
                                       std::to_string(source.sizes[0]));
@@ -36,10 +39,12 @@ Command read_command(const pyr_command &source, int depth, int n_levels, int n_c
     command.name = source.name;
     const std::string who = "command " + command.name + ": ";
     require(source.scope >= 0 && source.scope < n_levels, who + "scope must be one of the levels");
-    require(source.slot == kRowSlot || source.slot == kColumnSlot, who + "slot must be row or column");
-    require(source.cycles >= 1 && source.cycles <= kMaxLatency, who + "cycles must be at least 1, not " +
-                                                                    std::to_string(source.cycles));
-    require(source.row_use >= 0 && source.row_use <= 4, who + "row_use must be one of the five uses");
+    require(source.slot == kRowSlot || source.slot == kColumnSlot,
+            who + "slot must be row or column");
+    require(source.cycles >= 1 && source.cycles <= kMaxLatency,
+            who + "cycles must be at least 1, not " + std::to_string(source.cycles));
+    require(source.row_use >= 0 && source.row_use <= 4,
+            who + "row_use must be one of the five uses");
     require(source.completion >= 0 && source.completion <= kMaxLatency,
             who + "completion must be 0 to 2^40 ticks, not " + std::to_string(source.completion));
     require(source.opens >= -1 && source.opens < n_commands, who + "opens must name a command");
@@ -56,7 +61,8 @@ Command read_command(const pyr_command &source, int depth, int n_levels, int n_c
     command.refresh = source.refresh != 0;
     require(!command.auto_precharge || command.row_use == RowUse::Access,
             who + "auto_precharge must be on an access");
-    require(!command.falling_edge || command.slot == kRowSlot, who + "falling_edge must be on a row command");
+    require(!command.falling_edge || command.slot == kRowSlot,
+            who + "falling_edge must be on a row command");
     return command;
 }
 
@@ -65,18 +71,21 @@ void check_prerequisites(const Device &device) {
         const std::string who = "command " + command.name + ": ";
         if (command.opens >= 0) {
             const Command &opens = device.commands[command.opens];
-            require(opens.row_use == RowUse::Open, who + "opens must name an OPEN command, not " + opens.name);
+            require(opens.row_use == RowUse::Open,
+                    who + "opens must name an OPEN command, not " + opens.name);
             require(opens.scope >= command.scope,
                     who + "opens must not be wider than the command, as " + opens.name + " is");
         }
         if (command.closes >= 0) {
             const Command &closes = device.commands[command.closes];
-            require(closes.row_use == RowUse::Close, who + "closes must name a CLOSE command, not " + closes.name);
+            require(closes.row_use == RowUse::Close,
+                    who + "closes must name a CLOSE command, not " + closes.name);
         }
     }
 }
 
-std::vector<int> read_indices(const int32_t *source, int n, int n_commands, const std::string &who) {
+std::vector<int> read_indices(const int32_t *source, int n, int n_commands,
+                              const std::string &who) {
     std::vector<int> out;
     for (int i = 0; i < n; ++i) {
         require(source[i] >= 0 && source[i] < n_commands, who + "command index must exist");
@@ -119,17 +128,19 @@ void read_refresh(const pyr_description &source, Device &device) {
             who + "scope must be a level that targets name");
     require(source.refresh_scope == command.scope, who + "scope must be that of the command");
     require(source.refresh_interval >= 1 && source.refresh_interval <= kMaxLatency,
-            who + "interval must be 1 to 2^40 ticks, not " + std::to_string(source.refresh_interval));
+            who + "interval must be 1 to 2^40 ticks, not " +
+                std::to_string(source.refresh_interval));
     device.refresh_command = source.refresh_command;
     device.refresh_scope = source.refresh_scope;
     device.refresh_interval = source.refresh_interval;
 }
 
-}  // namespace
+} // namespace
 
 Device read_description(const pyr_description &source) {
     Device device;
-    require(source.bus >= 0 && source.bus <= 2, "bus must be one of SINGLE, ROW_COLUMN, HALF_CLOCK");
+    require(source.bus >= 0 && source.bus <= 2,
+            "bus must be one of SINGLE, ROW_COLUMN, HALF_CLOCK");
     device.bus = static_cast<Bus>(source.bus);
     read_levels(source, device);
     require(source.n_commands >= 1 && source.n_commands <= kMaxCommands,
@@ -143,4 +154,4 @@ Device read_description(const pyr_description &source) {
     return device;
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -16,7 +16,7 @@ constexpr int kColumnSlot = 1;
 
 struct Command {
     std::string name;
-    int scope = 0;  // index of a target level
+    int scope = 0; // index of a target level
     int slot = kRowSlot;
     int cycles = 1;
     RowUse row_use = RowUse::None;
@@ -45,8 +45,8 @@ struct TimingRow {
 struct Device {
     std::vector<std::string> level_names;
     std::vector<int> sizes;
-    int depth = 0;         // levels that a target names
-    int pseudo_level = 0;  // pairing rule: level 1, where there is one
+    int depth = 0;        // levels that a target names
+    int pseudo_level = 0; // pairing rule: level 1, where there is one
     Bus bus = Bus::Single;
     std::vector<Command> commands;
     std::vector<TimingRow> rows;
@@ -62,4 +62,4 @@ struct Device {
 // Throws Fault(PYR_BAD_DESCRIPTION) with the name of the command or the number of the row.
 Device read_description(const pyr_description &source);
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -5,11 +5,11 @@
 namespace pyramulator {
 namespace {
 
-constexpr uint32_t kStepsPerLook = 1024;  // steps between two looks at the clock and at cancel
+constexpr uint32_t kStepsPerLook = 1024; // steps between two looks at the clock and at cancel
 
-constexpr int64_t kRepeats = 1 << 20;     // requests that one step may take together
+constexpr int64_t kRepeats = 1 << 20; // requests that one step may take together
 
-}  // namespace
+} // namespace
 
 Engine::Engine(Device device, const int32_t *targets, int64_t n_targets, bool log, bool stalls)
     : device_(std::move(device)), tree_(device_), timing_(device_, tree_, distinct_),
@@ -21,15 +21,16 @@ void Engine::add_stream(const Record *records, int64_t n, int32_t window) {
     if (streams() >= kMaxStreams)
         throw Fault(PYR_BAD_STREAM, "streams must be at most " + std::to_string(kMaxStreams));
     auto barrier_ids = check_stream(streams(), records, n, device_, table_, timing_);
-    streams_.push_back({Cursor(records, n, table_), window, 0, Item::End, 1, -1, false, std::move(barrier_ids)});
+    streams_.push_back(
+        {Cursor(records, n, table_), window, 0, Item::End, 1, -1, false, std::move(barrier_ids)});
 }
 
 void Engine::start() {
     started_ = true;
     if (device_.refresh_command >= 0) {
         for (int node = 0; node < tree_.nodes(device_.refresh_scope); ++node) {
-            refresh_operations_.push_back(
-                timing_.operation(device_.refresh_command, tree_.address_of(node, device_.refresh_scope)));
+            refresh_operations_.push_back(timing_.operation(
+                device_.refresh_command, tree_.address_of(node, device_.refresh_scope)));
         }
         refresh_due_ = device_.refresh_interval;
     }
@@ -39,14 +40,16 @@ void Engine::start() {
     heads_.assign(streams() + 1, {});
     for (int i = 0; i < streams(); ++i) {
         for (int32_t id : streams_[i].barrier_ids) {
-            auto place = std::find_if(barriers_.begin(), barriers_.end(), [&](auto &b) { return b.id == id; });
+            auto place = std::find_if(barriers_.begin(), barriers_.end(),
+                                      [&](auto &b) { return b.id == id; });
             if (place == barriers_.end()) place = barriers_.insert(barriers_.end(), {id, {}});
             place->participants.push_back(i);
         }
         heads_[i].fifo = streams_[i].window > 0;
     }
     running_ = streams();
-    for (int i = 0; i < streams(); ++i) next_request(i, 0, 0);
+    for (int i = 0; i < streams(); ++i)
+        next_request(i, 0, 0);
     open_barriers();
     schedule_refill();
     choose(1, 1);
@@ -55,14 +58,15 @@ void Engine::start() {
 int Engine::advance(Tick until, int64_t slice_ns) {
     if (failed_) throw Fault(PYR_MISUSE, "the run has failed and cannot go on");
     if (finished_) return PYR_FINISHED;
-    failed_ = true;  // until this call returns in order
+    failed_ = true; // until this call returns in order
     if (!started_) start();
     using Clock = std::chrono::steady_clock;
     slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
     countdown_ = kStepsPerLook;
     until_ = until;
     int status = PYR_OK;
-    if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
+    if (cancelled_.load(std::memory_order_relaxed))
+        throw Fault(PYR_CANCELLED, "the run was cancelled");
     for (;;) {
         const Tick arrival = std::min(refresh_due_, refill_due_);
         const Tick next = std::min(std::min(row_.tick, column_.tick), arrival);
@@ -80,7 +84,8 @@ int Engine::advance(Tick until, int64_t slice_ns) {
         }
         if (--countdown_ == 0) {
             countdown_ = kStepsPerLook;
-            if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
+            if (cancelled_.load(std::memory_order_relaxed))
+                throw Fault(PYR_CANCELLED, "the run was cancelled");
             if (slice_ns > 0 && Clock::now() >= slice_end_) {
                 status = PYR_PAUSED;
                 break;
@@ -116,21 +121,20 @@ inline void Engine::consider(const Head &head, int i, Choice &row, Choice &colum
     if (head.blocked) return;
     const Tick ready = std::max(ready_tick(head.key), head.not_before);
     if (head.slot == kColumnSlot) {
-        const Tick tick = bus_.next_column_slot(std::max(ready, column_from_));
-        if (tick < column.tick || (tick == column.tick && head.priority < column.priority))
-            column = {tick, head.priority, i};
+        column.offer(bus_.next_rising(std::max(ready, column_from_)), head.priority, i);
     } else {
-        const Tick tick = bus_.next_row_slot(head, std::max(ready, row_from_));
-        if (tick < row.tick || (tick == row.tick && head.priority < row.priority))
-            row = {tick, head.priority, i};
+        row.offer(bus_.next_row_slot(head, std::max(ready, row_from_)), head.priority, i);
     }
 }
 
 void Engine::choose(Tick row_from, Tick column_from) {
     row_from_ = row_from;
     column_from_ = column_from;
-    row_ = column_ = {};
-    for (int i : active_) consider(heads_[i], i, row_, column_);
+    Choice row, column;
+    for (int i : active_)
+        consider(heads_[i], i, row, column);
+    row_ = row;
+    column_ = column;
 }
 
 void Engine::record(const Head &head, const Operation &op, int i, Tick tick) {
@@ -169,7 +173,7 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
     const Key now = Timing::event(op, tick);
 
     Head &head = heads_[i];
-    if (streams_[i].cursor.next_same()) {  // the same command in the same state, one tick later
+    if (streams_[i].cursor.next_same()) { // the same command in the same state, one tick later
         head.key = std::max(head.key, now + effects[number]);
         head.column = streams_[i].cursor.column;
         head.visible = head.not_before = tick + 1;
@@ -184,39 +188,42 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
         if (!opening_.empty()) open_barriers();
     }
 
+    // In a column slot, and on any bus without half clocks, a head of the same slot had it offered.
     const uint8_t slot = op.slot;
+    const bool offered = slot == kColumnSlot || !bus_.half_clock();
     const int last = streams();
     Choice row, column;
     for (int j : active_) {
         Head &other = heads_[j];
-        if (j != i) {
-            const Key key = now + effects[other.need];
-            if (stalls_wanted_) {
-                if (ready_tick(other.key) <= tick) {
-                    if (j != last) ledger_->lose(other, j, i, slot, tick);
-                } else if (key > other.key && other.counted && other.visible <= other.from) {
-                    ledger_->charge_row(other, j, tick);
-                } else if (key > other.key && j != last) {
-                    ledger_->contest(other, j, tick);
-                }
+        const Key key = now + effects[other.need];
+        if (stalls_wanted_ && j != i && j != last &&
+            (key > other.key || ready_tick(other.key) <= tick)) {
+            if (!other.counted || other.visible > other.from) {
+                ledger_->contest(other, j, tick);
+            } else if (ready_tick(other.key) > tick) {
+                ledger_->charge_row(other, j, tick);
+            } else if (offered && other.slot == slot) {
+                ledger_->lose(other, j, i, tick);
+            } else {
+                ledger_->contest(other, j, tick);
             }
-            if (key > other.key) other.key = key;
         }
+        other.key = std::max(other.key, key);
         consider(other, j, row, column);
     }
     row_ = row;
     column_ = column;
 }
 
-// The stream issued in `tick` and needs the same command again; no other head has a request. As long
-// as its own last issue is what it waits for, it issues at equal distances until something arrives.
+// The stream issued in `tick` and needs the same command again; no other head has a request. While
+// its own last issue is what it waits for, it issues at equal distances until something arrives.
 void Engine::repeat_alone(int i, const Operation &op, int32_t number, Tick tick) {
     Head &head = heads_[i];
     const Key effect = timing_.effects(number)[number];
     const Key now = Timing::event(op, tick);
     const Tick latency = ready_tick(now + effect) - tick;
     if (head.key != now + effect || latency < 1 || op.falling_edge) return;
-    const Tick period = bus_.next_column_slot(tick + latency) - tick;
+    const Tick period = bus_.next_rising(tick + latency) - tick;
     const Tick last = std::min(until_, std::min(refresh_due_, refill_due_) - 1);
     const int64_t most = std::min<int64_t>((last - tick) / period, kRepeats);
     Cursor &cursor = streams_[i].cursor;
@@ -230,6 +237,7 @@ void Engine::repeat_alone(int i, const Operation &op, int32_t number, Tick tick)
         }
     }
     if (repeats <= 0) return;
+    countdown_ -= static_cast<uint32_t>(std::min<int64_t>(countdown_ - 1, repeats / kStepsPerLook));
     if (stalls_wanted_) ledger_->repeated(head, i, repeats, latency, period);
     tick += repeats * period;
     counts_[op.command] += repeats;
@@ -263,7 +271,8 @@ void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) 
         head.holds = false;
     } else {
         if (is_stream && !head.fifo) head.not_before = tick + 1;
-        if (op.row_use == RowUse::Open && timing_.operations()[head.request].row_use == RowUse::Access) {
+        if (op.row_use == RowUse::Open &&
+            timing_.operations()[head.request].row_use == RowUse::Access) {
             head.holds = true;
             head.opened = tick;
         }
@@ -288,7 +297,8 @@ void Engine::issue_other(int i, const Operation &op, int32_t number, Tick tick) 
     choose(row_from_, column_from_);
 }
 
-void Engine::update_others(int i, const Operation &op, int32_t number, Tick tick, bool holders_changed) {
+void Engine::update_others(int i, const Operation &op, int32_t number, Tick tick,
+                           bool holders_changed) {
     const Key *effects = timing_.effects(number);
     const uint8_t *relations = timing_.relations(number);
     const Key now = Timing::event(op, tick);
@@ -312,8 +322,9 @@ void Engine::update_others(int i, const Operation &op, int32_t number, Tick tick
 
 void Engine::finish() {
     if (stalls_wanted_)
-        for (int i = 0; i < streams(); ++i) ledger_->done(heads_[i], i, end_);
+        for (int i = 0; i < streams(); ++i)
+            ledger_->done(heads_[i], i, end_);
     finished_ = true;
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -43,11 +43,11 @@ public:
 private:
     struct Stream {
         Cursor cursor;
-        int window;       // 0: ordinary
-        int queued;       // requests in the FIFO
-        Item next;        // fifo only: what the cursor stands on
-        Tick enter_from;  // fifo only: first tick that `next` may enter the FIFO
-        int barrier;      // index of the barrier that it waits at, -1 for none
+        int window;      // 0: ordinary
+        int queued;      // requests in the FIFO
+        Item next;       // fifo only: what the cursor stands on
+        Tick enter_from; // fifo only: first tick that `next` may enter the FIFO
+        int barrier;     // index of the barrier that it waits at, -1 for none
         bool done;
         std::vector<int32_t> barrier_ids;
     };
@@ -58,7 +58,7 @@ private:
         Tick latest = 0;
     };
     struct Entry {  // of the priority FIFO
-        int stream;  // or kRefreshSource
+        int stream; // or kRefreshSource
         int32_t operation;
         int32_t row, column;
         Tick entered;
@@ -67,6 +67,13 @@ private:
         Tick tick = kForever;
         uint64_t priority = ~uint64_t{0};
         int head = -1;
+
+        void offer(Tick at, uint64_t order, int which) {
+            if (at > tick || (at == tick && order > priority)) return;
+            tick = at;
+            priority = order;
+            head = which;
+        }
     };
 
     // engine.cpp: the loop
@@ -84,7 +91,7 @@ private:
 
     // requests.cpp: streams, barriers and the FIFO
     void present(int i, int32_t operation, int32_t row, int32_t column, Tick visible);
-    void resolve(Head &head, int i);
+    void resolve(Head &head) const;
     void recheck(Head &head, int i);
     bool held_by_another(const Head &head, int i) const;
     bool excluded_by_refresh(const Head &head, int i) const;
@@ -115,13 +122,13 @@ private:
     bool started_ = false, finished_ = false, failed_ = false;
 
     std::vector<Stream> streams_;
-    std::vector<Head> heads_;   // one a stream, then that of a refresh at the FIFO's front
-    std::vector<int> active_;   // heads that have a request
+    std::vector<Head> heads_; // one a stream, then that of a refresh at the FIFO's front
+    std::vector<int> active_; // heads that have a request
     std::vector<Barrier> barriers_;
-    std::vector<std::pair<int, Tick>> opening_;  // barriers to open
+    std::vector<std::pair<int, Tick>> opening_; // barriers to open
     std::deque<Entry> fifo_;
-    std::vector<int32_t> queued_refreshes_;      // operations of the refreshes in the FIFO
-    std::vector<int32_t> refresh_operations_;    // by node
+    std::vector<int32_t> queued_refreshes_;   // operations of the refreshes in the FIFO
+    std::vector<int32_t> refresh_operations_; // by node
     int holders_ = 0;
 
     CommandBus bus_;
@@ -130,15 +137,15 @@ private:
     std::vector<int64_t> counts_;
     std::vector<LogRecord> log_;
 
-    Choice row_, column_;              // who issues next in each slot
-    Tick row_from_ = 1, column_from_ = 1;  // first ticks whose slots are still to be given out
+    Choice row_, column_;                 // who issues next in each slot
+    Tick row_from_ = 1, column_from_ = 1; // first ticks whose slots are still to be given out
     Tick refresh_due_ = kForever, refill_due_ = kForever;
     Tick end_ = 0;
-    Tick until_ = 0;                   // of the advance that runs
-    int running_ = 0;                  // streams that are not done
-    int idle_refreshes_ = 0;           // arrivals of refreshes since a stream could last issue
+    Tick until_ = 0;         // of the advance that runs
+    int running_ = 0;        // streams that are not done
+    int idle_refreshes_ = 0; // arrivals of refreshes since a stream could last issue
     uint32_t countdown_ = 0;
     std::chrono::steady_clock::time_point slice_end_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

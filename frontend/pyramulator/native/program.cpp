@@ -8,7 +8,7 @@ namespace {
 
 using Wide = __int128;
 
-struct Extent {  // what the loops around a record can add to an address
+struct Extent { // what the loops around a record can add to an address
     Wide low = 0, high = 0;
 
     Extent stepped(int64_t step, uint32_t count) const {
@@ -19,7 +19,7 @@ struct Extent {  // what the loops around a record can add to an address
 
 struct OpenLoop {
     int64_t record;
-    Extent rows, columns;  // outside the loop
+    Extent rows, columns; // outside the loop
     bool has_body;
 };
 
@@ -30,13 +30,15 @@ std::string text(Wide value) {
 
 class Checker {
 public:
-    Checker(int stream, const Record *records, int64_t n, const Device &device, OperationTable &table,
-            Timing &timing)
-        : stream_(stream), records_(records), n_(n), device_(device), table_(table), timing_(timing) {}
+    Checker(int stream, const Record *records, int64_t n, const Device &device,
+            OperationTable &table, Timing &timing)
+        : stream_(stream), records_(records), n_(n), device_(device), table_(table),
+          timing_(timing) {}
 
     std::vector<int32_t> run() {
         const uint32_t commands = static_cast<uint32_t>(device_.commands.size());
-        uint64_t last = ~uint64_t{0};  // command, target and row of the last record that was in order
+        uint64_t last =
+            ~uint64_t{0}; // command, target and row of the last record that was in order
         for (at_ = 0; at_ < n_; ++at_) {
             const Record &record = records_[at_];
             uint64_t word;
@@ -68,9 +70,10 @@ public:
 private:
     [[noreturn]] void fail(const std::string &reason) const {
         const uint32_t command = records_[at_].command;
-        const std::string name = command < device_.commands.size() ? " (" + device_.commands[command].name + ")" : "";
-        throw Fault(PYR_BAD_STREAM,
-                    "stream " + std::to_string(stream_) + ", record " + std::to_string(at_) + name + ": " + reason);
+        const std::string name =
+            command < device_.commands.size() ? " (" + device_.commands[command].name + ")" : "";
+        throw Fault(PYR_BAD_STREAM, "stream " + std::to_string(stream_) + ", record " +
+                                        std::to_string(at_) + name + ": " + reason);
     }
 
     void mark_body() {
@@ -80,7 +83,8 @@ private:
     void check_request(const Record &record) {
         if (record.count == 0) fail("count must be at least 1, not 0");
         if (record.target >= table_.targets())
-            fail("target must be below " + std::to_string(table_.targets()) + ", not " + std::to_string(record.target));
+            fail("target must be below " + std::to_string(table_.targets()) + ", not " +
+                 std::to_string(record.target));
         if (table_.find(record.command, record.target) < 0) {
             const std::string reason = table_.make(record.command, record.target, timing_);
             if (!reason.empty()) fail(reason);
@@ -89,9 +93,11 @@ private:
         const Extent columns =
             record.count == 1 ? columns_ : columns_.stepped(record.column_step, record.count);
         const Wide row_low = rows_.low + record.row, row_high = rows_.high + record.row;
-        const Wide column_low = columns.low + record.column, column_high = columns.high + record.column;
+        const Wide column_low = columns.low + record.column,
+                   column_high = columns.high + record.column;
         const int64_t rows = device_.sizes[device_.depth];
-        if (command.names_row() && row_low < 0) fail("row must be 0 to " + text(rows - 1) + ", not " + text(row_low));
+        if (command.names_row() && row_low < 0)
+            fail("row must be 0 to " + text(rows - 1) + ", not " + text(row_low));
         if (command.names_row() && row_high >= rows)
             fail("row must be 0 to " + text(rows - 1) + ", not " + text(row_high));
         if (command.row_use == RowUse::Access && column_low < 0)
@@ -107,7 +113,8 @@ private:
         rows_ = rows_.stepped(record.row, record.count);
         columns_ = columns_.stepped(record.column, record.count);
         const Wide limit = Wide(1) << 40;
-        if (rows_.low < -limit || rows_.high > limit || columns_.low < -limit || columns_.high > limit)
+        if (rows_.low < -limit || rows_.high > limit || columns_.low < -limit ||
+            columns_.high > limit)
             fail("LOOP must step rows and columns by less than 2^40 in all");
     }
 
@@ -132,7 +139,7 @@ private:
     std::vector<int32_t> barriers_;
 };
 
-}  // namespace
+} // namespace
 
 OperationTable::OperationTable(const Device &device, const int32_t *targets, int64_t n_targets)
     : device_(device), n_targets_(n_targets), table_(device.commands.size() * n_targets, -1) {
@@ -143,7 +150,8 @@ OperationTable::OperationTable(const Device &device, const int32_t *targets, int
 std::string OperationTable::make(uint32_t command, uint32_t target, Timing &timing) {
     const Address &address = addresses_[target];
     for (int level = 0; level < device_.depth; ++level) {
-        const std::string where = "target " + std::to_string(target) + ": " + device_.level_names[level];
+        const std::string where =
+            "target " + std::to_string(target) + ": " + device_.level_names[level];
         if (address[level] < -1 || address[level] >= device_.sizes[level])
             return where + " must be -1 to " + std::to_string(device_.sizes[level] - 1) + ", not " +
                    std::to_string(address[level]);
@@ -152,8 +160,8 @@ std::string OperationTable::make(uint32_t command, uint32_t target, Timing &timi
     return "";
 }
 
-std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n, const Device &device,
-                                  OperationTable &table, Timing &timing) {
+std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n,
+                                  const Device &device, OperationTable &table, Timing &timing) {
     return Checker(stream, records, n, device, table, timing).run();
 }
 
@@ -187,4 +195,4 @@ Item Cursor::control() {
     return Item::End;
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

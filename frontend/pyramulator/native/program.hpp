@@ -30,7 +30,9 @@ public:
 
     int64_t targets() const { return n_targets_; }
     // -1 where no record has named it yet.
-    int32_t find(uint32_t command, uint32_t target) const { return table_[command * n_targets_ + target]; }
+    int32_t find(uint32_t command, uint32_t target) const {
+        return table_[command * n_targets_ + target];
+    }
     // Makes the operation; returns a reason where the target does not suit the command, else "".
     std::string make(uint32_t command, uint32_t target, Timing &timing);
 
@@ -43,8 +45,8 @@ private:
 
 // Checks a whole stream, makes its operations and lists the ids of its barriers (each once).
 // Throws Fault(PYR_BAD_STREAM) that names stream, record and reason.
-std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n, const Device &device,
-                                  OperationTable &table, Timing &timing);
+std::vector<int32_t> check_stream(int stream, const Record *records, int64_t n,
+                                  const Device &device, OperationTable &table, Timing &timing);
 
 enum class Item { Request, Barrier, End };
 
@@ -54,10 +56,10 @@ public:
     Cursor(const Record *records, int64_t n, const OperationTable &table)
         : at_(records), end_(records + n), table_(&table), begin_(records) {}
 
-    int32_t operation = -1;  // of the last Request
+    int32_t operation = -1; // of the last Request
     int32_t row = 0;
     int32_t column = 0;
-    int32_t barrier = 0;  // id of the last Barrier
+    int32_t barrier = 0; // id of the last Barrier
 
     Item next() {
         if (left_ > 0) {
@@ -69,7 +71,7 @@ public:
         if (at_->command >= kLoop) return control();
         return load();
     }
-    // The common case of next(): if the next request is of the same operation and row, moves on to it.
+    // The common case of next(): moves on if the next request is of the same operation and row.
     bool next_same() {
         if (left_ > 0) {
             --left_;
@@ -134,4 +136,4 @@ private:
     std::vector<Loop> loops_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

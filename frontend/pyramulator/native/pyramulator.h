@@ -90,7 +90,7 @@ typedef struct pyr_engine pyr_engine;
 int pyr_abi_version(void);
 const char *pyr_build_info(void);
 
-/* targets: n_targets x (n_levels - 2), -1 matches all children. message gets the reason of a failure. */
+/* targets: n_targets x (n_levels - 2), -1 matches all children. message: the reason of a failure. */
 int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets,
                int log, int stalls, pyr_engine **out, char *message, int64_t message_size);
 
@@ -110,7 +110,8 @@ void pyr_cancel(pyr_engine *engine);
 
 int pyr_summarise(pyr_engine *engine, pyr_summary *out);
 /* counts: n_commands. classes: n_streams x 7. slot_to: n_streams x (n_streams + 1).
- * rows: n_streams x n_rows. residency: 4 x n_residency (active, precharged, refreshing, open banks). */
+ * rows: n_streams x n_rows. residency: 4 x n_residency (active, precharged, refreshing, open-bank
+ * ticks). */
 int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *classes, int64_t *slot_to,
                int64_t *rows, int64_t *residency);
 

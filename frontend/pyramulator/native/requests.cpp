@@ -6,9 +6,9 @@
 namespace pyramulator {
 namespace {
 
-constexpr int kIdleRefreshes = 1000;  // arrivals of refreshes without any stream able to go on
+constexpr int kIdleRefreshes = 1000; // arrivals of refreshes without any stream able to go on
 
-}  // namespace
+} // namespace
 
 // ---- heads
 
@@ -25,14 +25,13 @@ void Engine::present(int i, int32_t operation, int32_t row, int32_t column, Tick
 }
 
 // Rule 6.
-void Engine::resolve(Head &head, int i) {
+void Engine::resolve(Head &head) const {
     const auto &operations = timing_.operations();
     const Operation &request = operations[head.request];
     int32_t need = head.request;
     switch (request.row_use) {
     case RowUse::None:
-    case RowUse::Close:
-        break;
+    case RowUse::Close: break;
     case RowUse::Access:
         switch (banks_->state(request, head.row)) {
         case ScopeState::Open: break;
@@ -49,7 +48,6 @@ void Engine::resolve(Head &head, int i) {
     head.need = head.stuck ? static_cast<int32_t>(operations.size()) - 1 : need;
     head.slot = operations[head.need].slot;
     head.falling_edge = operations[head.need].falling_edge;
-    (void)i;
 }
 
 bool Engine::held_by_another(const Head &head, int i) const {
@@ -75,12 +73,13 @@ bool Engine::excluded_by_refresh(const Head &head, int i) const {
 
 // Finds out anew what the head needs, when it is ready, whether it may go and in which order.
 void Engine::recheck(Head &head, int i) {
-    resolve(head, i);
+    resolve(head);
     head.key = timing_.pull(timing_.operations()[head.need]);
     head.held = held_by_another(head, i);
     head.excluded = excluded_by_refresh(head, i);
     head.front = i == streams() || (head.fifo && !fifo_.empty() && fifo_.front().stream == i);
-    head.blocked = head.held || head.excluded || head.stuck || (head.fifo && !head.front && !head.holds);
+    head.blocked =
+        head.held || head.excluded || head.stuck || (head.fifo && !head.front && !head.holds);
     head.counted = i < streams() && !head.held && !head.excluded && !head.stuck && !head.fifo;
     head.plain = i < streams() && !head.fifo && !head.holds && head.need == head.request &&
                  timing_.operations()[head.need].plain && timing_.effects(head.need) != nullptr;
@@ -94,7 +93,8 @@ void Engine::recheck(Head &head, int i) {
 }
 
 void Engine::recheck_all() {
-    for (int j : active_) recheck(heads_[j], j);
+    for (int j : active_)
+        recheck(heads_[j], j);
 }
 
 void Engine::activate(int i) {
@@ -130,10 +130,11 @@ void Engine::next_request(int i, Tick tick, Tick completed) {
     }
     stream.enter_from = std::max(stream.enter_from, tick + 1);
     if (stream.queued > 0) {
-        const auto entry = std::find_if(fifo_.begin(), fifo_.end(), [&](const Entry &e) { return e.stream == i; });
+        const auto entry =
+            std::find_if(fifo_.begin(), fifo_.end(), [&](const Entry &e) { return e.stream == i; });
         present(i, entry->operation, entry->row, entry->column, entry->entered);
     } else if (stream.next == Item::Request) {
-        deactivate(i);  // until the next tick, when it enters
+        deactivate(i); // until the next tick, when it enters
     } else {
         leave(i, stream.next, completed);
     }
@@ -152,7 +153,8 @@ void Engine::leave(int i, Item item, Tick arrival) {
 }
 
 void Engine::arrive(int i, int32_t id, Tick tick) {
-    const auto place = std::find_if(barriers_.begin(), barriers_.end(), [&](auto &b) { return b.id == id; });
+    const auto place =
+        std::find_if(barriers_.begin(), barriers_.end(), [&](auto &b) { return b.id == id; });
     Barrier &barrier = *place;
     streams_[i].barrier = static_cast<int>(place - barriers_.begin());
     barrier.latest = std::max(barrier.latest, tick);
@@ -168,7 +170,8 @@ void Engine::open_barriers() {
     while (!opening_.empty()) {
         const auto [barrier, tick] = opening_.back();
         opening_.pop_back();
-        for (int i : barriers_[barrier].participants) proceed(i, tick);
+        for (int i : barriers_[barrier].participants)
+            proceed(i, tick);
         if (++opened % 1024 == 0 && cancelled_.load(std::memory_order_relaxed))
             throw Fault(PYR_CANCELLED, "the run was cancelled");
     }
@@ -209,8 +212,8 @@ void Engine::arrivals(Tick tick) {
     recheck_all();
     choose(tick, tick);
     if (running_ == 0) return;
-    const bool stream_can_go = std::any_of(active_.begin(), active_.end(),
-                                           [&](int j) { return j < streams() && !heads_[j].blocked; });
+    const bool stream_can_go = std::any_of(
+        active_.begin(), active_.end(), [&](int j) { return j < streams() && !heads_[j].blocked; });
     idle_refreshes_ = stream_can_go ? 0 : idle_refreshes_ + 1;
     if (idle_refreshes_ > kIdleRefreshes) deadlock();
 }
@@ -218,8 +221,8 @@ void Engine::arrivals(Tick tick) {
 void Engine::refill(Tick tick) {
     for (int i = 0; i < streams(); ++i) {
         Stream &stream = streams_[i];
-        while (stream.queued < stream.window && stream.next == Item::Request && stream.enter_from <= tick &&
-               stream.barrier < 0 && !stream.done) {
+        while (stream.queued < stream.window && stream.next == Item::Request &&
+               stream.enter_from <= tick && stream.barrier < 0 && !stream.done) {
             const Cursor &cursor = stream.cursor;
             fifo_.push_back({i, cursor.operation, cursor.row, cursor.column, tick});
             if (stream.queued++ == 0) present(i, cursor.operation, cursor.row, cursor.column, tick);
@@ -232,7 +235,8 @@ void Engine::refill(Tick tick) {
 void Engine::schedule_refill() {
     refill_due_ = kForever;
     for (const Stream &stream : streams_)
-        if (stream.queued < stream.window && stream.next == Item::Request && stream.barrier < 0 && !stream.done)
+        if (stream.queued < stream.window && stream.next == Item::Request && stream.barrier < 0 &&
+            !stream.done)
             refill_due_ = std::min(refill_due_, stream.enter_from);
 }
 
@@ -267,7 +271,8 @@ std::string Engine::describe(int i) const {
         const Barrier &barrier = barriers_[stream.barrier];
         std::string missing;
         for (int other : barrier.participants)
-            if (streams_[other].barrier != stream.barrier) missing += (missing.empty() ? "" : ", ") + std::to_string(other);
+            if (streams_[other].barrier != stream.barrier)
+                missing += (missing.empty() ? "" : ", ") + std::to_string(other);
         return who + "waits at barrier " + std::to_string(barrier.id) + " (record " +
                std::to_string(stream.cursor.record()) + ") for stream " + missing + " (rule 8)";
     }
@@ -275,15 +280,17 @@ std::string Engine::describe(int i) const {
     const Operation &request = timing_.operations()[head.request];
     const Command &command = device_.commands[request.command];
     std::string where = command.name + " at (";
-    for (int32_t part : distinct_.address(request.target)) where += std::to_string(part) + ", ";
+    for (int32_t part : distinct_.address(request.target))
+        where += std::to_string(part) + ", ";
     where += "row " + std::to_string(head.row) + ")";
     if (head.stuck) {
         const bool opens = command.row_use == RowUse::Access && banks_->all_closed(request);
-        return who + where + " needs a command that " + (opens ? "opens" : "closes") + " its banks, and " +
-               command.name + " names none (rule 6)";
+        return who + where + " needs a command that " + (opens ? "opens" : "closes") +
+               " its banks, and " + command.name + " names none (rule 6)";
     }
     if (head.held) return who + where + " may not close a held bank (rule 9)";
-    if (head.fifo && !head.front) return who + where + " waits behind the front of the FIFO (rule 15)";
+    if (head.fifo && !head.front)
+        return who + where + " waits behind the front of the FIFO (rule 15)";
     return who + where + " waits for a refresh in the FIFO (rule 11(d))";
 }
 
@@ -298,4 +305,4 @@ void Engine::deadlock() const {
     throw Fault(PYR_DEADLOCK, message);
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

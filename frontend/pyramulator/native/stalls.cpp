@@ -5,7 +5,8 @@
 namespace pyramulator {
 
 Ledger::Ledger(bool wanted, int streams, const Timing &timing, const CommandBus &bus)
-    : wanted_(wanted), streams_(streams), codes_((timing.rows_by_rank().size()) << kRankShift), timing_(timing), bus_(bus) {
+    : wanted_(wanted), streams_(streams), codes_((timing.rows_by_rank().size()) << kRankShift),
+      timing_(timing), bus_(bus) {
     if (!wanted) return;
     classes_.assign(size_t(streams) * kClasses, 0);
     rows_.assign(size_t(streams) * codes_, 0);
@@ -32,7 +33,7 @@ void Ledger::charge(Head &head, int stream, Tick tick) {
     }
 }
 
-// Ready, and nothing issued in these ticks: there was no slot, or a fifo stream stood behind another.
+// Ready, and nothing issued in these ticks: no slot, or a fifo stream stood behind another.
 void Ledger::charge_ready(Head &head, int stream, Tick tick) {
     if (!head.fifo || head.front) {
         add(head, counter(stream, kEdge), tick);
@@ -63,11 +64,11 @@ void Ledger::contest(Head &head, int stream, Tick tick) {
 }
 
 void Ledger::issued_otherwise(Head &head, int stream, Tick tick) {
-    if (head.issued_at == tick) return;  // two requests of a fifo stream, one in each slot
+    if (head.issued_at == tick) return; // two requests of a fifo stream, one in each slot
     if (head.from <= tick) {
         charge(head, stream, tick - 1);
     } else if (head.charged != nullptr) {
-        --*head.charged;  // the tick's first slot changed what the head needs
+        --*head.charged; // the tick's first slot changed what the head needs
     }
     ++counter(stream, kIssued);
     head.issued_at = tick;
@@ -110,4 +111,4 @@ void Ledger::write(int n_rows, int64_t *classes, int64_t *slot_to, int64_t *rows
     }
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -1,6 +1,7 @@
 // Rule 17: every tick of every stream in exactly one class, accounted for in stretches.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "bus.hpp"
@@ -15,7 +16,7 @@ public:
 
     bool wanted() const { return wanted_; }
 
-    // Accounts for the ticks up to `tick`, in none of which the head lost a slot to another command.
+    // Accounts for the ticks up to `tick`, in none of which the head lost a slot to a command.
     void charge(Head &head, int stream, Tick tick);
 
     // The same, but something issued in `tick` itself: to whom the head lost its slot is known when
@@ -42,18 +43,19 @@ public:
         counter(stream, kIssued) += times;
     }
 
-    // contest() where `winner` took the slot of a plain operation and no later slot of the tick is of
-    // that kind.
-    void lose(Head &head, int stream, int winner, uint8_t slot, Tick tick) {
-        if (head.counted && head.visible <= head.from && head.slot == slot &&
-            (slot == kColumnSlot || bus_.offers(head, tick))) {
-            if (head.from > tick) return;
-            charge_counted(head, stream, tick - 1);
-            ++slot_counter(stream, winner);
-            head.from = tick + 1;
-        } else {
-            contest(head, stream, tick);
-        }
+    // contest() of a counted head, visible since `from`, that is ready and whose slot `winner` has
+    // taken in `tick`.
+    void lose(Head &head, int stream, int winner, Tick tick) {
+        if (head.from > tick) return; // the tick's other slot has settled it
+        charge_counted(head, stream, tick - 1);
+        ++slot_counter(stream, winner);
+        head.from = tick + 1;
+    }
+
+    // contest() of a counted head, visible since `from`, that is not ready in `tick`.
+    void charge_row(Head &head, int stream, Tick tick) {
+        row_counter(stream, code_of(head.key)) += tick + 1 - head.from;
+        head.from = tick + 1;
     }
 
     // The tick is over; the winners are head numbers, -1 for an empty slot.
@@ -63,12 +65,6 @@ public:
 
     // The stream has had no request left since the last tick accounted for.
     void done(const Head &head, int stream, Tick end);
-
-    // contest() of a counted head that is visible and not ready in `tick` or before.
-    void charge_row(Head &head, int stream, Tick tick) {
-        row_counter(stream, code_of(head.key)) += tick - head.from + 1;
-        head.from = tick + 1;
-    }
 
     // The stream at the FIFO's front, -1 for none: what a fifo stream behind it waits for.
     int blocker = -1;
@@ -82,8 +78,12 @@ private:
     };
 
     int64_t &counter(int stream, Class what) { return classes_[size_t(stream) * kClasses + what]; }
-    int64_t &row_counter(int stream, uint32_t code) { return rows_[size_t(stream) * codes_ + code]; }
-    int64_t &slot_counter(int stream, int winner) { return slots_[size_t(stream) * (streams_ + 1) + winner]; }
+    int64_t &row_counter(int stream, uint32_t code) {
+        return rows_[size_t(stream) * codes_ + code];
+    }
+    int64_t &slot_counter(int stream, int winner) {
+        return slots_[size_t(stream) * (streams_ + 1) + winner];
+    }
     // charge() of a counted, visible head; leaves `from` to the caller.
     void charge_counted(const Head &head, int stream, Tick tick) {
         const Tick ready = ready_tick(head.key);
@@ -96,7 +96,8 @@ private:
         if (from <= tick) counter(stream, kEdge) += tick + 1 - from;
     }
     void issued_otherwise(Head &head, int stream, Tick tick);
-    void settle_contests(const std::vector<Head> &heads, Tick tick, int row_winner, int column_winner);
+    void settle_contests(const std::vector<Head> &heads, Tick tick, int row_winner,
+                         int column_winner);
     void add(Head &head, int64_t &to, Tick tick);
     void charge_ready(Head &head, int stream, Tick tick);
 
@@ -105,10 +106,10 @@ private:
     const size_t codes_;
     const Timing &timing_;
     const CommandBus &bus_;
-    std::vector<int64_t> classes_;  // [stream][class]
-    std::vector<int64_t> rows_;     // [stream][code]
-    std::vector<int64_t> slots_;    // [stream][winner], refresh last
+    std::vector<int64_t> classes_; // [stream][class]
+    std::vector<int64_t> rows_;    // [stream][code]
+    std::vector<int64_t> slots_;   // [stream][winner], refresh last
     std::vector<Contest> contested_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -8,7 +8,7 @@
 namespace pyramulator {
 namespace {
 
-constexpr size_t kMaxDense = 1024;  // operations; the table of effects then takes 8 MiB
+constexpr size_t kMaxDense = 1024; // operations; the table of effects then takes 8 MiB
 
 bool contains(const std::vector<int> &all, int one) {
     return std::find(all.begin(), all.end(), one) != all.end();
@@ -18,13 +18,15 @@ bool includes(const std::vector<int> &all, const std::vector<int> &some) {
     return std::all_of(some.begin(), some.end(), [&](int one) { return contains(all, one); });
 }
 
-}  // namespace
+} // namespace
 
 int Timing::operation(int command, Address address) {
     const Command &source = device_.commands[command];
-    for (int level = source.scope + 1; level < device_.depth; ++level) address[level] = -1;
+    for (int level = source.scope + 1; level < device_.depth; ++level)
+        address[level] = -1;
     const int target = targets_.id(address);
-    const auto [place, is_new] = numbers_.try_emplace({command, target}, static_cast<int>(operations_.size()));
+    const auto [place, is_new] =
+        numbers_.try_emplace({command, target}, static_cast<int>(operations_.size()));
     const int number = place->second;
     if (!is_new) return number;
     Operation op;
@@ -51,7 +53,8 @@ int Timing::operation(int command, Address address) {
 
 void Timing::compile() {
     used_.assign(device_.commands.size(), false);
-    for (const Operation &op : operations_) used_[op.command] = true;
+    for (const Operation &op : operations_)
+        used_[op.command] = true;
     lines_.resize(device_.commands.size());
     rank_rows();
     drop_dominated();
@@ -61,8 +64,9 @@ void Timing::compile() {
         slots += tree_.nodes(one.level);
     }
     slots_.assign(slots, kNever);
-    for (Operation &op : operations_) compile_operation(op, targets_.address(op.target));
-    operations_.push_back({});  // "nothing": what a head without a command to issue points at
+    for (Operation &op : operations_)
+        compile_operation(op, targets_.address(op.target));
+    operations_.push_back({}); // "nothing": what a head without a command to issue points at
     compile_effects();
 }
 
@@ -73,7 +77,7 @@ void Timing::rank_rows() {
                      [&](int a, int b) { return device_.rows[a].level < device_.rows[b].level; });
     rows_by_rank_.assign(order.size() + 1, -1);
     for (size_t i = 0; i < order.size(); ++i) {
-        const size_t rank = order.size() - i;  // from 1; 0 is "no row"
+        const size_t rank = order.size() - i; // from 1; 0 is "no row"
         rows_by_rank_[rank] = order[i];
         if (device_.rows[order[i]].window == 1) {
             compile_row(order[i], static_cast<Key>(rank) << kRankShift);
@@ -89,7 +93,7 @@ void Timing::compile_row(int number, Key rank) {
     std::map<std::pair<int, bool>, std::vector<int>> sets;
     for (int command : row.preceding) {
         const Command &source = device_.commands[command];
-        if (row.sibling && source.scope < row.level) continue;  // a wildcard has no siblings
+        if (row.sibling && source.scope < row.level) continue; // a wildcard has no siblings
         if (used_[command]) sets[{source.scope, source.refresh}].push_back(command);
     }
     for (auto &[what, commands] : sets) {
@@ -99,7 +103,8 @@ void Timing::compile_row(int number, Key rank) {
         for (int follower : row.following) {
             if (!used_[follower]) continue;
             const int seen = std::min({row.level, depth, device_.commands[follower].scope});
-            add_line(follower, tracker({commands, row.sibling ? row.level : seen, row.sibling, -1, 0}), add);
+            add_line(follower,
+                     tracker({commands, row.sibling ? row.level : seen, row.sibling, -1, 0}), add);
         }
     }
 }
@@ -149,11 +154,13 @@ void Timing::drop_dominated() {
     for (auto &lines : lines_) {
         std::vector<Line> kept;
         for (const Line &line : lines) {
-            if (std::none_of(lines.begin(), lines.end(), [&](const Line &a) { return dominates(a, line); }))
+            if (std::none_of(lines.begin(), lines.end(),
+                             [&](const Line &a) { return dominates(a, line); }))
                 kept.push_back(line);
         }
         lines.swap(kept);
-        for (const Line &line : lines) ++uses[line.tracker];
+        for (const Line &line : lines)
+            ++uses[line.tracker];
     }
     std::vector<int> renamed(trackers_.size(), -1);
     std::vector<Tracker> used;
@@ -164,14 +171,16 @@ void Timing::drop_dominated() {
     }
     trackers_.swap(used);
     for (auto &lines : lines_)
-        for (Line &line : lines) line.tracker = renamed[line.tracker];
+        for (Line &line : lines)
+            line.tracker = renamed[line.tracker];
 }
 
 void Timing::compile_operation(Operation &op, const Address &address) {
     op.checks.first = static_cast<uint32_t>(checks_.size());
     for (const Line &line : lines_[op.command]) {
         const Tracker &from = trackers_[line.tracker];
-        for (int node : tree_.matched(address, from.level)) checks_.push_back({from.base + node, line.add});
+        for (int node : tree_.matched(address, from.level))
+            checks_.push_back({from.base + node, line.add});
     }
     op.checks.last = static_cast<uint32_t>(checks_.size());
     compile_stores(op, address);
@@ -182,7 +191,8 @@ void Timing::compile_operation(Operation &op, const Address &address) {
         op.banks += range.count;
     }
     op.ranges.last = static_cast<uint32_t>(ranges_.size());
-    op.plain = !device_.commands[op.command].changes_banks() && !op.refresh && op.pushes.first == op.pushes.last;
+    op.plain = !device_.commands[op.command].changes_banks() && !op.refresh &&
+               op.pushes.first == op.pushes.last;
 }
 
 void Timing::compile_stores(Operation &op, const Address &address) {
@@ -194,7 +204,8 @@ void Timing::compile_stores(Operation &op, const Address &address) {
             if (!to.sibling) {
                 stores_.push_back(to.base + node);
             } else {
-                for (int other : tree_.siblings(node, to.level)) stores_.push_back(to.base + other);
+                for (int other : tree_.siblings(node, to.level))
+                    stores_.push_back(to.base + other);
             }
         }
     }
@@ -213,7 +224,7 @@ std::vector<int> Timing::window_nodes(const Tracker &to, int ring_level, int nod
 }
 
 void Timing::compile_pushes(Operation &op, const Address &address) {
-    std::map<int, int> longest;  // by ring level
+    std::map<int, int> longest; // by ring level
     for (const Tracker &to : trackers_) {
         if (to.row < 0 || !contains(to.preceding, op.command)) continue;
         int &window = longest[ring_level(to.row, op.command)];
@@ -222,12 +233,14 @@ void Timing::compile_pushes(Operation &op, const Address &address) {
     op.pushes.first = static_cast<uint32_t>(pushes_.size());
     for (const auto &[level, longest_window] : longest) {
         for (int node : tree_.matched(address, level)) {
-            WindowPush push{ring(op.command, level, node, longest_window), uint32_t(window_stores_.size()), 0};
+            WindowPush push{ring(op.command, level, node, longest_window),
+                            uint32_t(window_stores_.size()), 0};
             for (const Tracker &to : trackers_) {
                 if (to.row < 0 || !contains(to.preceding, op.command)) continue;
                 if (ring_level(to.row, op.command) != level) continue;
                 const uint32_t window = static_cast<uint32_t>(device_.rows[to.row].window);
-                for (int seen : window_nodes(to, level, node)) window_stores_.push_back({to.base + seen, window});
+                for (int seen : window_nodes(to, level, node))
+                    window_stores_.push_back({to.base + seen, window});
             }
             push.count = static_cast<uint32_t>(window_stores_.size()) - push.first;
             pushes_.push_back(push);
@@ -257,7 +270,8 @@ void Timing::push_windows(const Operation &op, Tick tick) {
             const uint32_t at = ring.head >= back ? ring.head - back : ring.head + ring.size - back;
             const Tick then = history_[ring.first + at];
             Key &slot = slots_[window_stores_[j].slot];
-            if (then != kForever && then > ready_tick(slot)) slot = stamp(then) + (op.refresh ? kRefreshBit : 0);
+            if (then != kForever && then > ready_tick(slot))
+                slot = stamp(then) + (op.refresh ? kRefreshBit : 0);
         }
     }
 }
@@ -269,7 +283,8 @@ bool Timing::meet(int i, int h) const {
 }
 
 bool Timing::share_pseudo_channel(int i, int h) const {
-    const Address &a = targets_.address(operations_[i].target), &b = targets_.address(operations_[h].target);
+    const Address &a = targets_.address(operations_[i].target),
+                  &b = targets_.address(operations_[h].target);
     for (int l = 0; l <= device_.pseudo_level; ++l)
         if (a[l] >= 0 && b[l] >= 0 && a[l] != b[l]) return false;
     return true;
@@ -289,7 +304,8 @@ void Timing::compile_effects() {
     for (size_t i = 0; i < width_; ++i) {
         const Operation &op = operations_[i];
         for (size_t h = 0; h < width_; ++h)
-            if (meet(static_cast<int>(i), static_cast<int>(h))) relations_[i * width_ + h] |= kMeets;
+            if (meet(static_cast<int>(i), static_cast<int>(h)))
+                relations_[i * width_ + h] |= kMeets;
         for (uint32_t j = op.stores.first; j < op.stores.last; ++j) {
             for (const auto &[h, add] : readers[stores_[j]]) {
                 Key &effect = effects_[i * width_ + h];
@@ -299,9 +315,10 @@ void Timing::compile_effects() {
         for (uint32_t j = op.pushes.first; j < op.pushes.last; ++j) {
             const WindowPush &push = pushes_[j];
             for (uint32_t k = push.first; k < push.first + push.count; ++k)
-                for (const auto &[h, add] : readers[window_stores_[k].slot]) relations_[i * width_ + h] |= kMovesWindow;
+                for (const auto &[h, add] : readers[window_stores_[k].slot])
+                    relations_[i * width_ + h] |= kMovesWindow;
         }
     }
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

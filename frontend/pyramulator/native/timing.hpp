@@ -2,8 +2,8 @@
 //
 // A tracker remembers, per node of one level, the last issue of any command of a set (or, for a row
 // with a window, the window-th last of one command). An event of a command of scope depth d under a
-// row of level l, seen by a command of scope depth D, is kept at level min(l, d, D): below that one of
-// the two matches every child, so their nodes meet exactly if they meet there. Checks and updates
+// row of level l, seen by a command of scope depth D, is kept at level min(l, d, D): below that one
+// of the two matches every child, so their nodes meet exactly if they meet there. Checks and updates
 // therefore touch the path only, however many banks the command covers.
 #pragma once
 
@@ -27,7 +27,7 @@ struct WindowStore {
 
 struct WindowPush {
     uint32_t ring;
-    uint32_t first;  // in window_stores
+    uint32_t first; // in window_stores
     uint32_t count;
 };
 
@@ -40,14 +40,14 @@ struct Span {
 struct Operation {
     int32_t command = -1;
     int32_t target = -1;
-    int32_t opens = -1;   // operation at the same target, or -1
+    int32_t opens = -1; // operation at the same target, or -1
     int32_t closes = -1;
-    uint8_t slot = kRowSlot;  // kRowSlot throughout on a SINGLE bus
+    uint8_t slot = kRowSlot; // kRowSlot throughout on a SINGLE bus
     RowUse row_use = RowUse::None;
     bool falling_edge = false;
     bool refresh = false;
     bool closes_row = false;
-    bool plain = true;  // its issue changes no bank, moves no window, starts no refresh
+    bool plain = true; // its issue changes no bank, moves no window, starts no refresh
     int32_t cycles = 1;
     int32_t banks = 0;
     Tick completion = 0;
@@ -79,9 +79,11 @@ public:
 
     void push_plain(const Operation &op, Tick tick) {
         const Key now = event(op, tick);
-        const uint32_t *at = stores_.data() + op.stores.first, *last = stores_.data() + op.stores.last;
+        const uint32_t *at = stores_.data() + op.stores.first,
+                       *last = stores_.data() + op.stores.last;
         Key *slots = slots_.data();
-        for (; at != last; ++at) slots[*at] = now;
+        for (; at != last; ++at)
+            slots[*at] = now;
     }
 
     // What a tracker keeps of an issue.
@@ -110,11 +112,11 @@ private:
         std::vector<int> preceding;
         int level;
         bool sibling;
-        int row;  // windows only, else -1
+        int row; // windows only, else -1
         uint32_t base;
         auto key() const { return std::tie(preceding, level, sibling, row); }
     };
-    struct Line {  // one follower's use of a tracker
+    struct Line { // one follower's use of a tracker
         int tracker;
         Key add;
     };
@@ -143,11 +145,11 @@ private:
     Targets &targets_;
     std::vector<Operation> operations_;
     std::map<std::pair<int, int>, int> numbers_;
-    std::vector<bool> used_;  // commands that some operation has
+    std::vector<bool> used_; // commands that some operation has
 
     std::vector<int> rows_by_rank_;
     std::vector<Tracker> trackers_;
-    std::vector<std::vector<Line>> lines_;  // per following command
+    std::vector<std::vector<Line>> lines_; // per following command
     std::map<std::tuple<int, int, int>, uint32_t> ring_numbers_;
 
     std::vector<Key> slots_;
@@ -165,4 +167,4 @@ private:
     std::vector<uint8_t> relations_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

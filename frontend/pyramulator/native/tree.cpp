@@ -2,9 +2,11 @@
 
 namespace pyramulator {
 
-Tree::Tree(const Device &device) : sizes_(device.sizes.begin(), device.sizes.begin() + device.depth) {
+Tree::Tree(const Device &device)
+    : sizes_(device.sizes.begin(), device.sizes.begin() + device.depth) {
     int count = 1;
-    for (int size : sizes_) nodes_.push_back(count *= size);
+    for (int size : sizes_)
+        nodes_.push_back(count *= size);
 }
 
 std::vector<int> Tree::matched(const Address &address, int level) const {
@@ -15,7 +17,8 @@ std::vector<int> Tree::matched(const Address &address, int level) const {
             if (address[l] >= 0) {
                 next.push_back(node * sizes_[l] + address[l]);
             } else {
-                for (int child = 0; child < sizes_[l]; ++child) next.push_back(node * sizes_[l] + child);
+                for (int child = 0; child < sizes_[l]; ++child)
+                    next.push_back(node * sizes_[l] + child);
             }
         }
         nodes.swap(next);
@@ -32,7 +35,8 @@ std::vector<int> Tree::siblings(int node, int level) const {
 }
 
 int Tree::ancestor(int node, int from_level, int level) const {
-    for (int l = from_level; l > level; --l) node /= sizes_[l];
+    for (int l = from_level; l > level; --l)
+        node /= sizes_[l];
     return node;
 }
 
@@ -69,4 +73,4 @@ int Targets::id(const Address &address) {
     return place->second;
 }
 
-}  // namespace pyramulator
+} // namespace pyramulator

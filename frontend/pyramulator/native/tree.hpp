@@ -8,7 +8,7 @@
 
 namespace pyramulator {
 
-using Address = std::vector<int32_t>;  // one number a target level, -1 = all children
+using Address = std::vector<int32_t>; // one number a target level, -1 = all children
 
 struct BankRange {
     int first;
@@ -51,4 +51,4 @@ private:
     std::vector<Address> addresses_;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator

@@ -22,10 +22,11 @@ constexpr int kRankShift = 2;
 constexpr Key kColumnBit = 2;
 constexpr Key kRefreshBit = 1;
 
-constexpr Tick kMaxTick = Tick{1} << 45;      // a tick and a code fit a Key, with room for latencies
+constexpr Tick kMaxTick = Tick{1} << 45; // a tick and a code fit a Key, with room for latencies
 constexpr Tick kMaxLatency = Tick{1} << 40;
 constexpr Tick kForever = Tick{1} << 60;
-constexpr Key kNever = -(Key{1} << 62);       // an event that has not happened; no latency lifts it above 0
+constexpr Key kNever =
+    -(Key{1} << 62); // an event that has not happened; no latency lifts it above 0
 
 constexpr Key stamp(Tick tick) { return tick * (Key{1} << kCodeBits); }
 constexpr Tick ready_tick(Key key) { return key >> kCodeBits; }
@@ -40,4 +41,4 @@ public:
     const int status;
 };
 
-}  // namespace pyramulator
+} // namespace pyramulator
