@@ -37,8 +37,10 @@ generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schema
 sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
 	$(BIN)/python scripts/sensitivity.py
 
-bench: $(STAMP) ## measure the engine: floors, rates and ratios
+bench: $(STAMP) ## measure: the engine's rates, the bridge beside it, the main job
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_bridge.py
+	$(BIN)/python scripts/bench_job.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist demo-out frontend/*.egg-info frontend/pyramulator/_native*.so
