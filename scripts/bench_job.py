@@ -1,4 +1,4 @@
-"""Measures the main job and `pamsim --help` as a user meets them: fresh process, wall time, memory."""
+"""Measures the main job and `pamsim --help` as a user meets them: fresh process, time, memory."""
 
 from __future__ import annotations
 

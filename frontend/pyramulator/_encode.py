@@ -14,6 +14,7 @@ from pyramulator.stream import MAX_LEVELS, RECORD, CommandStream
 
 _INT32 = range(-(2**31), 2**31)
 _INT64 = range(-(2**63), 2**63)
+_ALIGNMENT = 4  # of a record in C; numpy has none for RECORD
 
 
 class EncodedDescription:
@@ -120,7 +121,7 @@ class EncodedStream:
             raise StreamError("targets must fit 32 bits")
         if len(stream.fifo_window) != len(stream.streams):
             raise StreamError("fifo_window must have one number a stream")
-        self._targets = np.ascontiguousarray(targets, dtype=np.int32)
+        self._targets = np.require(targets, np.int32, ["C_CONTIGUOUS", "ALIGNED"])
         self.n_targets = len(targets)
         self.targets = ffi.cast("int32_t *", ffi.from_buffer(self._targets))
         self.records: list[tuple[Any, int, int]] = []  # buffer, records, window
@@ -130,6 +131,8 @@ class EncodedStream:
             if not isinstance(records, np.ndarray) or records.dtype != RECORD or records.ndim != 1:
                 raise StreamError(f"stream {number} must be a one-dimensional array of RECORD")
             records = np.ascontiguousarray(records)
+            if records.ctypes.data % _ALIGNMENT:
+                records = records.copy()
             size = _fit(window, range(2**20 + 1), f"stream {number}: window of a fifo", StreamError)
             self.records.append((ffi.from_buffer(records.view(np.uint8)), len(records), size))
 

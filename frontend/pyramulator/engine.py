@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,7 +42,8 @@ def build_id() -> str:
 class Engine:
     """One channel on its way through its streams.
 
-    Not thread-safe but for `cancel`. The arrays of `stream` must not change while the engine lives.
+    For one thread at a time, `cancel` apart: a call beside another's raises EngineError. The
+    arrays of `stream` must not change while the engine lives.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Engine:
         self._log_wanted = log
         self._stalls_wanted = stalls
         self._result: ChannelResult | None = None
+        self._in_use = threading.Lock()
         encoded = EncodedDescription(description)
         self._stream = EncodedStream(stream, description.target_levels)
         out = ffi.new("pyr_engine **")
@@ -77,10 +82,11 @@ class Engine:
         until = -1 if until_tick is None else min(int(until_tick), 2**62)
         if until_tick is not None and until < 0:
             raise ValueError(f"until_tick must be at least 0, not {until_tick}")
-        while True:
-            status = self._check(lib.pyr_advance(self._handle, until, SLICE_NS))
-            if status != lib.PYR_PAUSED:
-                return bool(status == lib.PYR_FINISHED)
+        with self._alone():
+            while True:
+                status = self._check(lib.pyr_advance(self._handle, until, SLICE_NS))
+                if status != lib.PYR_PAUSED:
+                    return bool(status == lib.PYR_FINISHED)
 
     def cancel(self) -> None:
         """Makes advance raise Cancelled within 100 ms; may be called from any thread."""
@@ -88,6 +94,10 @@ class Engine:
 
     def take_log(self) -> np.ndarray:
         """The LOG records since the last call (empty where no log was asked for)."""
+        with self._alone():
+            return self._take_log()
+
+    def _take_log(self) -> np.ndarray:
         n = lib.pyr_log_size(self._handle)
         out = np.empty(n, LOG)
         self._check(lib.pyr_take_log(self._handle, ffi.from_buffer(out.view(np.uint8)), n))
@@ -98,9 +108,10 @@ class Engine:
 
         Raises EngineError where the run is not finished.
         """
-        if self._result is None:
-            self._result = self._read_result()
-        return self._result
+        with self._alone():
+            if self._result is None:
+                self._result = self._read_result()
+            return self._result
 
     def _read_result(self) -> ChannelResult:
         summary = ffi.new("pyr_summary *")
@@ -119,8 +130,18 @@ class Engine:
             counts={name: int(k) for name, k in zip(names, counts, strict=True) if k},
             stalls=Stalls(classes, slot_to, by_row) if self._stalls_wanted else None,
             residency=Residency(self.description.levels[summary.residency_level], *residency),
-            log=self.take_log() if self._log_wanted else None,
+            log=self._take_log() if self._log_wanted else None,
         )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The native core lets go of the GIL, and has no locks of its own."""
+        if not self._in_use.acquire(blocking=False):
+            raise EngineError("an engine must be used by one thread at a time")
+        try:
+            yield
+        finally:
+            self._in_use.release()
 
     def _check(self, status: int) -> int:
         if status < 0:

@@ -9,8 +9,10 @@
 namespace pyramulator_tests {
 namespace {
 
-constexpr int64_t kSliceNs = 200'000;
-constexpr int kMaxSlices = 30;  // then the run is cancelled: an input must end quickly
+constexpr int64_t kSliceNs = 100'000;
+// Then the run is cancelled: an input must end quickly, and fit the memory.
+constexpr int kMaxSlices = 10;
+constexpr int64_t kLongLog = 1 << 20;
 
 int64_t sum(const int64_t *from, int64_t n, int64_t step = 1) {
     int64_t total = 0;
@@ -56,7 +58,7 @@ public:
     int advance(int64_t until, int64_t slice) { return outcome.status = known(pyr_advance(engine_, until, slice)); }
 
     void to_the_end() {
-        for (int i = 0; i < kMaxSlices; ++i)
+        for (int i = 0; i < kMaxSlices && pyr_log_size(engine_) < kLongLog; ++i)
             if (advance(-1, kSliceNs) != PYR_PAUSED) return;
         pyr_cancel(engine_);
         must(advance(-1, kSliceNs) == PYR_CANCELLED, "a cancelled run must say so");
@@ -187,6 +189,7 @@ void in_pieces(Run &run, Bytes &bytes, const Case &given) {
             if (bytes.chance(32)) run.advance(bytes.between(0, INT64_MAX), kSliceNs);
             break;
         default:
+            if (pyr_log_size(run.engine()) >= kLongLog) break;
             tick += bytes.between(0, 60);
             run.advance(tick, bytes.chance(32) ? INT64_MAX : kSliceNs);
             tick += 1;  // 0 means: never advanced

@@ -42,6 +42,12 @@ int guarded(std::string &error, Body &&body) noexcept {
     }
 }
 
+constexpr int64_t kLongestSlice = int64_t{1} << 60; // the clock reaches its end
+
+void given(const void *pointer, const char *what) {
+    if (pointer == nullptr) throw Fault(PYR_MISUSE, std::string(what) + " must not be null");
+}
+
 } // namespace
 
 extern "C" {
@@ -52,17 +58,20 @@ const char *pyr_build_info(void) { return PYRAMULATOR_BUILD " g++ " __VERSION__;
 
 int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets,
                int log, int stalls, pyr_engine **out, char *message, int64_t message_size) {
-    *out = nullptr;
     std::string error;
     const int status = guarded(error, [&] {
+        given(out, "out");
+        *out = nullptr;
+        given(description, "description");
         if (n_targets < 0 || n_targets > 65536)
             throw Fault(PYR_BAD_STREAM,
                         "targets must be at most 65536, not " + std::to_string(n_targets));
+        if (n_targets > 0) given(targets, "targets");
         *out = new pyr_engine{
             Engine(read_description(*description), targets, n_targets, log != 0, stalls != 0), {}};
         return PYR_OK;
     });
-    if (message_size > 0) {
+    if (message != nullptr && message_size > 0) {
         const size_t n = std::min<size_t>(error.size(), message_size - 1);
         std::memcpy(message, error.data(), n);
         message[n] = 0;
@@ -75,6 +84,7 @@ int pyr_add_stream(pyr_engine *engine, const void *records, int64_t n, int32_t w
         if (n < 0 || window < 0 || window > (1 << 20))
             throw Fault(PYR_BAD_STREAM,
                         "a fifo window must be 0 to 2^20, not " + std::to_string(window));
+        if (n > 0) given(records, "records");
         engine->engine.add_stream(static_cast<const Record *>(records), n, window);
         return PYR_OK;
     });
@@ -93,7 +103,7 @@ int64_t pyr_poll(pyr_engine *, pyr_completion *, int64_t) { return 0; }
 int pyr_advance(pyr_engine *engine, int64_t until_tick, int64_t slice_ns) {
     return guarded(engine->error, [&] {
         const Tick until = until_tick < 0 ? kMaxTick : std::min<Tick>(until_tick, kMaxTick);
-        return engine->engine.advance(until, slice_ns);
+        return engine->engine.advance(until, std::min(slice_ns, kLongestSlice));
     });
 }
 
@@ -104,6 +114,7 @@ int pyr_summarise(pyr_engine *engine, pyr_summary *out) {
         Engine &run = engine->engine;
         if (!run.finished())
             throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
+        given(out, "out");
         out->ticks = run.end();
         out->n_streams = run.streams();
         out->n_commands = static_cast<int32_t>(run.device().commands.size());
@@ -120,9 +131,15 @@ int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *classes, int64_t *s
         Engine &run = engine->engine;
         if (!run.finished())
             throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
+        given(counts, "counts");
+        given(residency, "residency");
         std::copy(run.counts().begin(), run.counts().end(), counts);
-        if (run.ledger().wanted())
+        if (run.ledger().wanted() && run.streams() > 0) {
+            given(classes, "classes");
+            given(slot_to, "slot_to");
+            if (!run.device().rows.empty()) given(rows, "rows");
             run.ledger().write(static_cast<int>(run.device().rows.size()), classes, slot_to, rows);
+        }
         run.banks().residency(run.end(), residency);
         return PYR_OK;
     });
@@ -137,6 +154,7 @@ int pyr_take_log(pyr_engine *engine, void *out, int64_t n) {
         std::vector<LogRecord> &log = engine->engine.log();
         if (n < 0 || n > static_cast<int64_t>(log.size()))
             throw Fault(PYR_MISUSE, "the log has fewer records");
+        if (n > 0) given(out, "out");
         if (n > 0) std::memcpy(out, log.data(), n * sizeof(LogRecord));
         log.erase(log.begin(), log.begin() + n);
         return PYR_OK;

@@ -16,7 +16,10 @@ void Banks::settle(Node &node, Tick tick) {
     const Tick refreshing = std::clamp<Tick>(node.refresh_until - node.since, 0, span);
     node.refreshing += refreshing;
     (node.open_banks > 0 ? node.active : node.precharged) += span - refreshing;
-    node.open_bank_ticks += node.open_banks * span;
+    int64_t open_bank_ticks;
+    if (__builtin_mul_overflow(node.open_banks, span, &open_bank_ticks) ||
+        __builtin_add_overflow(node.open_bank_ticks, open_bank_ticks, &node.open_bank_ticks))
+        throw Fault(PYR_UNSUPPORTED, "the open-bank ticks of a node must be below 2^63");
     node.since = tick;
 }
 

@@ -32,6 +32,18 @@ public:
                !(tick == before.end && refused(before, head));
     }
 
+    // Of the ticks `from` to `to`: how many offer the head a slot.
+    int64_t offered(const Head &head, Tick from, Tick to) const {
+        if (half_clock_ == 0) return to - from + 1;
+        const int64_t rising = (to + 1) / 2 - from / 2;
+        if (head.slot != kRowSlot || !head.falling_edge) return rising;
+        int64_t refused_ticks = 0;
+        if (from <= last_.end && last_.end <= to) refused_ticks += !offers(head, last_.end);
+        if (previous_.end != last_.end && from <= previous_.end && previous_.end <= to)
+            refused_ticks += !offers(head, previous_.end);
+        return to - from + 1 - refused_ticks;
+    }
+
     void row_issued(int32_t operation, Tick tick) {
         previous_ = last_;
         last_ = {operation, tick, tick + timing_.operations()[operation].cycles};

@@ -8,9 +8,14 @@ namespace {
 constexpr int kMaxCommands = 4096;
 constexpr int kMaxWindow = 1 << 20;
 constexpr int64_t kMaxBanks = 1 << 20;
+constexpr int kMaxRows = (1 << (kCodeBits - kRankShift)) - 1; // a Key has their ranks, from 1
 
 void require(bool holds, const std::string &message) {
     if (!holds) throw Fault(PYR_BAD_DESCRIPTION, message);
+}
+
+void require_given(const void *pointer, const std::string &what) {
+    require(pointer != nullptr, what + " must not be null");
 }
 
 void read_levels(const pyr_description &source, Device &device) {
@@ -20,7 +25,10 @@ void read_levels(const pyr_description &source, Device &device) {
     device.depth = source.n_levels - 2;
     device.pseudo_level = device.depth > 1 ? 1 : 0;
     int64_t banks = 1;
+    require_given(source.level_names, "level_names");
+    require_given(source.sizes, "sizes");
     for (int i = 0; i < source.n_levels; ++i) {
+        require_given(source.level_names[i], "the name of a level");
         device.level_names.emplace_back(source.level_names[i]);
         device.sizes.push_back(source.sizes[i]);
         require(source.sizes[i] >= 1, "size of level " + device.level_names.back() +
@@ -36,6 +44,7 @@ void read_levels(const pyr_description &source, Device &device) {
 
 Command read_command(const pyr_command &source, int depth, int n_levels, int n_commands) {
     Command command;
+    require_given(source.name, "the name of a command");
     command.name = source.name;
     const std::string who = "command " + command.name + ": ";
     require(source.scope >= 0 && source.scope < n_levels, who + "scope must be one of the levels");
@@ -87,6 +96,7 @@ void check_prerequisites(const Device &device) {
 std::vector<int> read_indices(const int32_t *source, int n, int n_commands,
                               const std::string &who) {
     std::vector<int> out;
+    if (n > 0) require_given(source, who + "its commands");
     for (int i = 0; i < n; ++i) {
         require(source[i] >= 0 && source[i] < n_commands, who + "command index must exist");
         if (std::find(out.begin(), out.end(), source[i]) == out.end()) out.push_back(source[i]);
@@ -95,6 +105,10 @@ std::vector<int> read_indices(const int32_t *source, int n, int n_commands,
 }
 
 void read_rows(const pyr_description &source, Device &device) {
+    require(source.n_rows >= 0 && source.n_rows <= kMaxRows,
+            "timing rows must be 0 to " + std::to_string(kMaxRows) + ", not " +
+                std::to_string(source.n_rows));
+    if (source.n_rows > 0) require_given(source.rows, "rows");
     for (int i = 0; i < source.n_rows; ++i) {
         const pyr_row &from = source.rows[i];
         const std::string who = "timing row " + std::to_string(i) + ": ";
@@ -145,6 +159,7 @@ Device read_description(const pyr_description &source) {
     read_levels(source, device);
     require(source.n_commands >= 1 && source.n_commands <= kMaxCommands,
             "commands must be 1 to 4096, not " + std::to_string(source.n_commands));
+    require_given(source.commands, "commands");
     for (int i = 0; i < source.n_commands; ++i)
         device.commands.push_back(
             read_command(source.commands[i], device.depth, source.n_levels, source.n_commands));

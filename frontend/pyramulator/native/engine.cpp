@@ -59,15 +59,24 @@ int Engine::advance(Tick until, int64_t slice_ns) {
     if (failed_) throw Fault(PYR_MISUSE, "the run has failed and cannot go on");
     if (finished_) return PYR_FINISHED;
     failed_ = true; // until this call returns in order
-    if (!started_) start();
     using Clock = std::chrono::steady_clock;
-    slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
+    slice_end_ = Clock::time_point::max();
+    if (slice_ns > 0) slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
+    if (!started_) start();
     countdown_ = kStepsPerLook;
     until_ = until;
     int status = PYR_OK;
     if (cancelled_.load(std::memory_order_relaxed))
         throw Fault(PYR_CANCELLED, "the run was cancelled");
     for (;;) {
+        if (!opening_.empty()) { // the last slice was over before all barriers were open
+            open_barriers();
+            choose(row_from_, column_from_);
+            if (!opening_.empty()) {
+                status = PYR_PAUSED;
+                break;
+            }
+        }
         const Tick arrival = std::min(refresh_due_, refill_due_);
         const Tick next = std::min(std::min(row_.tick, column_.tick), arrival);
         const Tick limit = running_ == 0 ? std::min(until, end_) : until;
@@ -84,9 +93,7 @@ int Engine::advance(Tick until, int64_t slice_ns) {
         }
         if (--countdown_ == 0) {
             countdown_ = kStepsPerLook;
-            if (cancelled_.load(std::memory_order_relaxed))
-                throw Fault(PYR_CANCELLED, "the run was cancelled");
-            if (slice_ns > 0 && Clock::now() >= slice_end_) {
+            if (slice_is_over()) {
                 status = PYR_PAUSED;
                 break;
             }
@@ -99,6 +106,12 @@ int Engine::advance(Tick until, int64_t slice_ns) {
     }
     failed_ = false;
     return status;
+}
+
+bool Engine::slice_is_over() const {
+    if (cancelled_.load(std::memory_order_relaxed))
+        throw Fault(PYR_CANCELLED, "the run was cancelled");
+    return std::chrono::steady_clock::now() >= slice_end_;
 }
 
 void Engine::step(Tick tick) {
@@ -178,7 +191,7 @@ void Engine::issue_plain(int i, const Operation &op, int32_t number, Tick tick) 
         head.column = streams_[i].cursor.column;
         head.visible = head.not_before = tick + 1;
         head.priority = kOrdinaryPriority | order(tick + 1, i);
-        if (active_.size() == 1) {
+        if (active_.size() == 1 && opening_.empty()) {
             repeat_alone(i, op, number, tick);
             choose(row_from_, column_from_);
             return;

@@ -88,6 +88,7 @@ private:
     void consider(const Head &head, int i, Choice &row, Choice &column) const;
     void choose(Tick row_from, Tick column_from);
     void finish();
+    bool slice_is_over() const;
 
     // requests.cpp: streams, barriers and the FIFO
     void present(int i, int32_t operation, int32_t row, int32_t column, Tick visible);

@@ -181,8 +181,8 @@ Item Cursor::control() {
                 column_offset_ += head.column;
                 at_ = loop.head + 1;
             } else {
-                row_offset_ -= static_cast<int32_t>(int64_t(head.row) * last);
-                column_offset_ -= static_cast<int32_t>(int64_t(head.column) * last);
+                row_offset_ -= int64_t(head.row) * last;
+                column_offset_ -= int64_t(head.column) * last;
                 loops_.pop_back();
                 ++at_;
             }

@@ -79,7 +79,7 @@ public:
             return true;
         }
         if (at_ == end_ || what(*at_) != what_) return false;
-        column = at_->column + column_offset_;
+        column = static_cast<int32_t>(at_->column + column_offset_);
         step_ = at_->column_step;
         left_ = at_->count - 1;
         ++at_;
@@ -116,8 +116,8 @@ private:
         const Record &record = *at_++;
         what_ = what(record);
         operation = table_->find(record.command, record.target);
-        row = record.row + row_offset_;
-        column = record.column + column_offset_;
+        row = static_cast<int32_t>(record.row + row_offset_);
+        column = static_cast<int32_t>(record.column + column_offset_);
         step_ = record.column_step;
         left_ = record.count - 1;
         return Item::Request;
@@ -129,8 +129,8 @@ private:
     uint64_t what_ = ~uint64_t{0};
     uint32_t left_ = 0;
     int32_t step_ = 0;
-    int32_t row_offset_ = 0;
-    int32_t column_offset_ = 0;
+    int64_t row_offset_ = 0; // of the open loops; what they add to a request fits 32 bits
+    int64_t column_offset_ = 0;
     const OperationTable *table_;
     const Record *begin_;
     std::vector<Loop> loops_;

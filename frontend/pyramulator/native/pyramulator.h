@@ -90,7 +90,7 @@ typedef struct pyr_engine pyr_engine;
 int pyr_abi_version(void);
 const char *pyr_build_info(void);
 
-/* targets: n_targets x (n_levels - 2), -1 matches all children. message: the reason of a failure. */
+/* targets: n_targets x (n_levels - 2), -1 matches all children. message: why it failed. */
 int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets,
                int log, int stalls, pyr_engine **out, char *message, int64_t message_size);
 

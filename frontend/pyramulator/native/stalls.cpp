@@ -39,10 +39,14 @@ void Ledger::charge_ready(Head &head, int stream, Tick tick) {
         add(head, counter(stream, kEdge), tick);
         return;
     }
-    while (head.from <= tick) {
-        const bool offered = bus_.offers(head, head.from) && blocker >= 0;
-        add(head, offered ? slot_counter(stream, blocker) : counter(stream, kEdge), head.from);
+    if (head.from < tick) {
+        const int64_t offered = blocker >= 0 ? bus_.offered(head, head.from, tick - 1) : 0;
+        if (offered > 0) slot_counter(stream, blocker) += offered;
+        counter(stream, kEdge) += tick - head.from - offered;
+        head.from = tick;
     }
+    const bool offered = blocker >= 0 && bus_.offers(head, tick);
+    add(head, offered ? slot_counter(stream, blocker) : counter(stream, kEdge), tick);
 }
 
 void Ledger::contest(Head &head, int stream, Tick tick) {

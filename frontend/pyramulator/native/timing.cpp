@@ -8,6 +8,7 @@
 namespace pyramulator {
 namespace {
 
+constexpr uint32_t kMaxHistory = 1 << 26; // ticks, of 8 bytes
 constexpr size_t kMaxDense = 1024; // operations; the table of effects then takes 8 MiB
 
 bool contains(const std::vector<int> &all, int one) {
@@ -66,6 +67,7 @@ void Timing::compile() {
     slots_.assign(slots, kNever);
     for (Operation &op : operations_)
         compile_operation(op, targets_.address(op.target));
+    history_.assign(history_size_, kForever);
     operations_.push_back({}); // "nothing": what a head without a command to issue points at
     compile_effects();
 }
@@ -253,8 +255,10 @@ uint32_t Timing::ring(int command, int level, int node, int window) {
     const auto [place, is_new] =
         ring_numbers_.try_emplace({command, level, node}, static_cast<uint32_t>(rings_.size()));
     if (is_new) {
-        rings_.push_back({uint32_t(history_.size()), uint32_t(window), 0});
-        history_.resize(history_.size() + window, kForever);
+        if (history_size_ + window > kMaxHistory)
+            throw Fault(PYR_BAD_DESCRIPTION, "windows must hold at most 2^26 ticks in all");
+        rings_.push_back({history_size_, uint32_t(window), 0});
+        history_size_ += window;
     }
     return place->second;
 }

@@ -3,8 +3,8 @@
 // A tracker remembers, per node of one level, the last issue of any command of a set (or, for a row
 // with a window, the window-th last of one command). An event of a command of scope depth d under a
 // row of level l, seen by a command of scope depth D, is kept at level min(l, d, D): below that one
-// of the two matches every child, so their nodes meet exactly if they meet there. Checks and updates
-// therefore touch the path only, however many banks the command covers.
+// of the two matches every child, so their nodes meet exactly if they meet there. So checks and
+// updates touch the path only, however many banks the command covers.
 #pragma once
 
 #include <tuple>
@@ -158,7 +158,8 @@ private:
     std::vector<WindowPush> pushes_;
     std::vector<WindowStore> window_stores_;
     std::vector<Ring> rings_;
-    std::vector<Tick> history_;
+    std::vector<Tick> history_; // filled when all rings are known
+    uint32_t history_size_ = 0;
     std::vector<BankRange> ranges_;
 
     bool dense_ = false;
