@@ -248,4 +248,6 @@ def _store_error(action: str, path: Path, error: OSError) -> StoreError:
         hint = "finished points are kept; free some space and submit again"
     elif error.errno in _READ_ONLY:
         hint = "choose another with --store"
-    return StoreError(f"store must allow to {action} {str(path)!r}, not refuse ({reason})", None, hint)
+    return StoreError(
+        f"store must allow to {action} {str(path)!r}, not refuse ({reason})", None, hint
+    )

@@ -88,7 +88,9 @@ def read_points(path: str | os.PathLike[str]) -> list[Point]:
                 points.append(_point(line, Position(str(path), number)))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"points must be a readable file ({reason})", Position(str(path))) from error
+        raise InputError(
+            f"points must be a readable file ({reason})", Position(str(path))
+        ) from error
     return points
 
 
