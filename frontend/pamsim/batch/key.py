@@ -79,11 +79,18 @@ def system_digest(name_or_path: str, overrides: tuple[str, ...]) -> str:
     Overrides that name other descriptions are resolved; those that set a value stand for
     themselves, so that a sweep over many values costs no resolution each. Raises InputError(s).
     """
-    parsed = {text: parse_override(text) for text in overrides}
-    naming = tuple(t for t in overrides if names_description("system", parsed[t].path))
-    base = _base_digest(name_or_path, naming)
-    values = {".".join(o.path): o.value for t, o in parsed.items() if t not in naming}
+    parsed = [(text, *_parsed(text)) for text in overrides]
+    base = _base_digest(name_or_path, tuple(text for text, naming, _, _ in parsed if naming))
+    values = {path: value for _, naming, path, value in parsed if not naming}
     return sha256_of([base, values]) if values else base
+
+
+@lru_cache(maxsize=1 << 16)
+def _parsed(text: str) -> tuple[bool, str, Any]:
+    """Of an override: whether it names a description, its path, its value."""
+    override = parse_override(text)
+    naming = names_description("system", override.path)
+    return naming, ".".join(override.path), override.value
 
 
 @lru_cache(maxsize=1024)
