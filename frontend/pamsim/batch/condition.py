@@ -22,6 +22,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: lambda a, b: a == b,
     ast.NotEq: lambda a, b: a != b,
 }
+_REMEMBERED = 1 << 16
 _EQUALITY = (ast.Eq, ast.NotEq)
 
 
@@ -34,16 +35,34 @@ def read_condition(text: Any, names: Iterable[str], place: Position | None) -> C
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(f"condition must be a comparison, not {text[:60]!r}", place) from None
     try:
-        return _Reader(tuple(names), place).read(node)
+        reader = _Reader(tuple(names), place)
+        return _remembering(reader.read(node), reader.used)
     except RecursionError:
         raise InputError("condition must not be nested so deep", place) from None
     except PamsimError as error:
         raise InputError(error.message, place, error.hint) from None
 
 
+def _remembering(condition: Condition, used: Iterable[str]) -> Condition:
+    """The same; of many points with equal values, only the first is computed."""
+    fields = tuple(dict.fromkeys(used))
+    known: dict[tuple[Any, ...], bool] = {}
+
+    def holds(point: Mapping[str, Any]) -> bool:
+        values = tuple([point[field] for field in fields])
+        if values not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[values] = condition(point)
+        return known[values]
+
+    return holds
+
+
 class _Reader:
     def __init__(self, names: tuple[str, ...], place: Position | None) -> None:
         self.names, self.place = names, place
+        self.used: list[str] = []
 
     def read(self, node: ast.expr) -> Condition:
         match node:
@@ -130,6 +149,12 @@ class _Reader:
         return exact(value)
 
     def field(self, text: str) -> str:
+        """The field that a name means."""
+        found = self._field(text)
+        self.used.append(found)
+        return found
+
+    def _field(self, text: str) -> str:
         if text in self.names:
             return text
         ends = [name for name in self.names if name.endswith("." + text)]

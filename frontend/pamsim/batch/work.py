@@ -53,7 +53,7 @@ def run_one(store: Store, point: Point, evaluate: Evaluate | None = None) -> Non
 
 def _has_sound(store: Store, key: str) -> bool:
     try:
-        store.get(key)
+        store.verify(key)
     except KeyError:
         return False
     except StoreCorrupt:
