@@ -63,7 +63,11 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if self.path.exists() and not self.path.is_dir():
+        try:
+            a_file = self.path.exists() and not self.path.is_dir()
+        except OSError as error:
+            raise _store_error("read", self.path, error) from error
+        if a_file:
             raise StoreError(f"store must be a directory, not the file {str(self.path)!r}")
 
     def has(self, key: str) -> bool:
