@@ -191,6 +191,7 @@ def new_submission(
 ) -> Handle:
     """Makes the submission's own directory, and writes its points. Raises ExecutorError.
 
+    The executor saves the handle, when it is about to start.
     Directories are numbered, not dated: clocks jump. Points that failed before are to be tried.
     """
     if not points:
@@ -200,9 +201,7 @@ def new_submission(
     results = Store(store.absolute())
     for key in results.failures().keys() & {point.key for point in points}:
         results.forget_failure(key)
-    handle = Handle(executor, own, store.absolute(), runner)
-    handle.save()
-    return handle
+    return Handle(executor, own, store.absolute(), runner)
 
 
 def _numbered(directory: Path, executor: str) -> Path:

@@ -36,6 +36,7 @@ _START_DEATHS = 3  # in a row, of workers that never became ready: something is 
 _LOOK_S = 1.0  # between looks at workers that say nothing
 _STUCK_S = 10  # a worker that neither takes nor gives a whole message for so long is killed
 _LOG_LINES = 4
+_CRASH = "Current thread"  # what faulthandler prints before the innermost frame
 # Worker processes are the parallelism; numerical libraries must not add threads of their own.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -84,11 +85,15 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def last_words(self) -> str:
-        """The end of what it printed."""
-        with contextlib.suppress(OSError):
-            lines = self.log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
-            return " | ".join(line.strip() for line in lines)
-        return ""
+        """The end of what it printed; of a crash the innermost Python frames."""
+        try:
+            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+        except OSError:
+            return ""
+        lines = [line for line in lines if line]
+        crash = [i for i, line in enumerate(lines) if line.startswith(_CRASH)]
+        chosen = lines[crash[-1] + 1 :][:_LOG_LINES] if crash else lines[-_LOG_LINES:]
+        return " | ".join(chosen)
 
 
 class Supervisor:
