@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -174,7 +175,8 @@ def _written(target: Path, write: Callable[[Path], Any]) -> Path:
         write(aside)
         os.replace(aside, target)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         reason = error.strerror or str(error)
         raise StoreError(f"table must be writable to {str(target)!r} ({reason})") from error
     return target

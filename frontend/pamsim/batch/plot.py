@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 KINDS = ("line", "heatmap", "pareto")
 ENDINGS = (".png", ".svg", ".pdf")
 _SIZE_INCHES = (7.0, 4.5)
+_NO_DATE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def column(table: pd.DataFrame, name: str) -> str:
@@ -96,7 +97,8 @@ def draw(
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         # Without dates, so that equal results are equal files.
-        figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+        with matplotlib.rc_context({"svg.hashsalt": "pamsim"}):
+            figure.savefig(target, metadata=_NO_DATE.get(target.suffix))
     except OSError as error:
         raise InputError(f"plot must be writable to {str(target)!r} ({error.strerror})") from error
     return target

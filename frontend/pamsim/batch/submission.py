@@ -8,6 +8,7 @@ runs/          what executors write: one directory a submission
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -112,7 +113,8 @@ def _write(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         reason = error.strerror or str(error)
         raise StoreError(
             f"directory must be writable, not {str(path.parent)!r} ({reason})"

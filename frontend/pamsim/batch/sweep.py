@@ -224,7 +224,8 @@ class _Reader:
 
     def zips(self, axes: dict[str, Axis]) -> tuple[tuple[str, ...], ...]:
         groups = self.data.get("zip", [])
-        if isinstance(groups, list) and groups and all(isinstance(g, str) for g in groups):
+        flat = isinstance(groups, list) and bool(groups) and isinstance(groups[0], str)
+        if flat:
             groups = [groups]
         if not isinstance(groups, list) or not all(isinstance(g, list) for g in groups):
             self.fault("zip must be a list of lists of fields", ("zip",))
@@ -232,8 +233,9 @@ class _Reader:
         seen: set[str] = set()
         for number, group in enumerate(groups):
             lengths = {}
+            where: DataPath = ("zip",) if flat else ("zip", number)
             for inner, name in enumerate(group):
-                place = ("zip", number, inner)
+                place = (*where, inner)
                 if not isinstance(name, str) or name not in axes:
                     self.fault(f"zip must be of fields of the sweep, not {short(name)}", place,
                                did_you_mean(str(name), axes))  # fmt: skip
@@ -245,7 +247,7 @@ class _Reader:
             if len(set(lengths.values())) > 1:
                 said = ", ".join(f"{name} {n}" for name, n in lengths.items())
                 self.fault(f"zip must be of fields with equally many values, not {said}",
-                           ("zip", number))  # fmt: skip
+                           where)  # fmt: skip
         return tuple(tuple(group) for group in groups)
 
     def sample(self, axes: dict[str, Axis]) -> Sample | None:

@@ -7,6 +7,7 @@ with `Store.put_failure` when it gives up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import traceback
@@ -74,7 +75,8 @@ def write_points(path: str | os.PathLike[str], points: Sequence[Point]) -> None:
             os.fsync(file.fileno())
         os.replace(aside, target)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         reason = error.strerror or str(error)
         raise StoreError(f"points must be writable to {str(target)!r} ({reason})") from error
 

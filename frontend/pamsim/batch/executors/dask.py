@@ -2,8 +2,9 @@
 
 dask-jobqueue comes in by its scheduler's address. A worker that dies is dask's to replace; its
 point runs again elsewhere, as often as `distributed.scheduler.allowed-failures` says (3 unless
-set), and then is recorded as failed. When the submitting process dies, dask forgets its points,
-and a new submission does what is missing.
+set). dask blames all that a dying worker held, not only what it ran: so who is blamed once too
+often runs again alone, and only when that kills the workers too has it failed. When the submitting
+process dies, dask forgets its points, and a new submission does what is missing.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class DaskDriver:
         self._wait_s = wait_s
         self._done = self._failed = 0
         self._threads = 0
-        self._lost = ""
+        self._suspects: list[Point] = []
         self._stopped = threading.Event()
 
     def progress(self) -> Progress:
@@ -116,7 +117,9 @@ class DaskDriver:
         """Until nothing is left to do. Raises ExecutorError when the scheduler is lost."""
         with self._client() as client:
             self._await_workers(client)
-            self._pump(client)
+            self._pump(client, self._points)
+            for point in self._suspects:
+                self._pump(client, [point], alone=True)
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Client]:
@@ -128,7 +131,7 @@ class DaskDriver:
                 if where is None:
                     where = stack.enter_context(LocalCluster(
                         n_workers=self._jobs, threads_per_worker=1, processes=True,
-                        host="127.0.0.1", dashboard_address=None,
+                        host="127.0.0.1", dashboard_address="127.0.0.1:0",
                     ))
                 client = stack.enter_context(Client(where, timeout=self._wait_s))
             except (OSError, ValueError, RuntimeError) as error:
@@ -147,10 +150,10 @@ class DaskDriver:
             self._stopped.wait(_LOOK_S)
             waited_s += _LOOK_S
 
-    def _pump(self, client: Client) -> None:
+    def _pump(self, client: Client, points: Sequence[Point], alone: bool = False) -> None:
         from distributed import wait
 
-        waiting = list(reversed(self._points))
+        waiting = list(reversed(points))
         held: dict[Future, Point] = {}
         try:
             while (waiting or held) and not self._stopped.is_set():
@@ -166,14 +169,14 @@ class DaskDriver:
                 with contextlib.suppress(TimeoutError):
                     wait(list(held), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
                 for future in [future for future in held if future.done()]:
-                    self._settle(future, held.pop(future))
+                    self._settle(future, held.pop(future), alone)
         finally:
             if held:
                 self._stopped.set()
                 with contextlib.suppress(Exception):
                     client.cancel(list(held))
 
-    def _settle(self, future: Future, point: Point) -> None:
+    def _settle(self, future: Future, point: Point, alone: bool) -> None:
         from distributed.scheduler import KilledWorker
 
         if future.status == "cancelled":
@@ -186,8 +189,11 @@ class DaskDriver:
         elif isinstance(error, KilledWorker):
             reason = ""
             if not self._store.has(point.key):
-                tries = 1 + _allowed_failures()
-                reason = f"its worker died in each of {tries} attempts (dask: KilledWorker)"
+                if not alone:
+                    self._suspects.append(point)
+                    return
+                tries = 1 + error.allowed_failures
+                reason = f"its worker died in each of {tries} attempts that it made alone"
                 self._store.put_failure(point.key, reason, tries)
         else:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:2000]
@@ -196,11 +202,5 @@ class DaskDriver:
             self._failed += 1
         else:
             self._done += 1
-
-
-def _allowed_failures() -> int:
-    import dask
-
-    return int(dask.config.get("distributed.scheduler.allowed-failures"))
 
 
