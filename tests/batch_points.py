@@ -6,6 +6,7 @@ closure: workers import it by name, from this file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import resource
@@ -75,9 +76,23 @@ def wait_until(condition: Any, timeout_s: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def submitter(executor: str, directory: Path, n: int, sleep_s: float) -> list[str]:
+def children(pid: int) -> list[int]:
+    """The living processes that a process has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if int(fields[1]) == pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+    return found
+
+
+def submitter(
+    executor: str, directory: Path, n: int, sleep_s: float, address: str = ""
+) -> list[str]:
     """The command line of a process that submits points and waits for them."""
-    return [sys.executable, __file__, executor, str(directory), str(n), str(sleep_s)]
+    return [sys.executable, __file__, executor, str(directory), str(n), str(sleep_s), address]
 
 
 def environment() -> dict[str, str]:
@@ -85,12 +100,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": HERE}
 
 
-def main(executor: str, directory: str, n: str, sleep_s: str) -> int:
+def main(executor: str, directory: str, n: str, sleep_s: str, address: str) -> int:
     home = Path(directory)
     wanted = points(int(n), home / "traces", sleep_s=float(sleep_s))
     results = Store(home / "store")
     todo = [point for point in wanted if not results.has(point.key)]
-    with make_executor(executor, jobs=2, runner=RUNNER) as running:
+    options = {"address": address} if address else {}
+    with make_executor(executor, jobs=2, runner=RUNNER, **options) as running:
         handle = running.submit(todo, home / "store", home / "runs")
         try:
             end = running.wait(handle)

@@ -117,15 +117,18 @@ class DrivenExecutor:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         last: Progress | None = None
         while True:
+            # A driver that fails counts nothing as running before its thread ends with the error.
+            ended = drive is not None and not drive.thread.is_alive()
             now = self.poll(handle)
             if watch is not None and now != last:
                 watch(now)
                 last = now
-            if drive is not None and not drive.thread.is_alive() and drive.error is not None:
+            if drive is not None and ended and drive.error is not None:
                 if isinstance(drive.error, PamsimError):
                     raise ExecutorError(str(drive.error)) from drive.error
                 raise drive.error
-            if now.finished or (end is not None and time.monotonic() >= end):
+            over = ended if drive is not None else now.finished
+            if over or (end is not None and time.monotonic() >= end):
                 return now
             pause_s = _WATCH_S if end is None else min(_WATCH_S, max(0.0, end - time.monotonic()))
             if drive is not None:
