@@ -55,11 +55,12 @@ def pamsim(
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capfd.readouterr()
-        before = signal.getsignal(signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             code = main(["sweep", *arguments])
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        finally:  # a command's handlers are its process's, which here is the tests'
+            for number, handler in before.items():
+                signal.signal(number, handler)
         out, err = capfd.readouterr()
         return code, out, err
 
@@ -261,6 +262,24 @@ def test_a_full_disk_stops_with_its_reason_and_keeps_what_is_done(tmp_path: Path
     assert main(["sweep", "submit", str(tmp_path / "s.yaml"), "--store", str(store.path), "-q",
                  "-o", str(tmp_path / "dir"), "--jobs", "1"]) == EXIT_OK  # fmt: skip
     assert len(store.keys()) == POINTS
+
+
+def test_a_scheduler_that_refuses_a_job(
+    pamsim: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An sbatch that answers as Slurm 22.05 does to a partition that is not there."""
+    assert pamsim("submit", "s.yaml", "--shard", "1/2", "--jobs", "1", "-q")[0] in (0, 3)
+    (tmp_path / "bin").mkdir()
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.write_text(
+        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: nope' >&2\nexit 1\n"
+    )
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    code, _, err = pamsim("submit", "s.yaml", "--executor", "slurm", "--partition", "nope")
+    assert code == EXIT_POINTS_FAILED and "invalid partition specified: nope" in err
+    status = said(pamsim("status", "s.yaml", "--json")[1])
+    assert (status["done"], status["missing"], status["failed"]) == (4, 4, 0)
 
 
 def test_what_was_not_submitted(pamsim: Command, tmp_path: Path) -> None:

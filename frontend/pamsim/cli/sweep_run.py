@@ -122,7 +122,7 @@ def _run(
     found = plan(points, store, again)
     if not quiet:
         note(f"{found.distinct} points: {found.done} done, {found.failed} failed, "
-             f"{len(found.to_run)} to run, {cost_words(found)}")  # fmt: skip
+             f"{len(found.to_run)} to run; cost: {cost_words(found)}")  # fmt: skip
     stays = wait or options["executor"] != "slurm"
     if found.to_run:
         with make_executor(options["executor"], **_executor_options(options)) as executor:
