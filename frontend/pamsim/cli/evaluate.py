@@ -24,27 +24,19 @@ def evaluate(
     progress: Progress,
 ) -> dict[str, Any]:
     """Simulates, proves (unless `validate` is off), accounts: the document but for `manifest`."""
-    from pamsim.energy import account
-    from pamsim.report.document import Evaluation, build_document
-    from pamsim.system import TierRun, step_timeline
+    from pamsim.report.document import step_document
 
     runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=validate != "off")
     validation = pipeline.prove(job, compiled, runs, validate, progress)
     progress.phase("accounting")
-    tier_run = TierRun(compiled, runs)
-    result = step_timeline(job.system, job.model, job.step, [tier_run])
-    energy = account([compiled], [runs], job.system, result.activity)
-    return build_document(
-        Evaluation(
-            model=job.model,
-            system=job.system,
-            step=job.step,
-            engine=job.inputs.engine,
-            tier_runs=(tier_run,),
-            result=result,
-            energy=energy,
-            validation=validation,
-        )
+    return step_document(
+        job.model,
+        job.system,
+        job.step,
+        compiled,
+        runs,
+        engine=job.inputs.engine,
+        validation=validation,
     )
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "check": ("check", "Recompute every sum of a result from its parts."),
     "isa": ("isa", "Instruction sets: show, asm, disasm, check."),
     "config": ("config", "Machine descriptions: list, show, check, schema."),
+    "sweep": ("sweep", "Batches of runs: plan, submit, status, collect, retry, plot."),
     "models": ("models", "List the models that are known by name."),
     "doctor": ("doctor", "Say what pamsim finds on this machine."),
     "version": ("version", "Print the version."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,10 @@ from pamsim.errors import InputError
 
 if TYPE_CHECKING:
     from pamsim.compiler.compiled import CompiledStep
-    from pamsim.config.spec import DeviceSpec, SystemSpec
+    from pamsim.config.spec import SystemSpec
     from pamsim.model.spec import ModelSpec
     from pamsim.sim.run import ChannelRun
-    from pamsim.validate.timing import TimingVerdict
     from pamsim.workload.step import DecodeStep
-
-SEQUENCE_RULE = "as asked"  # every stream issues what it asks for, in its order
 
 
 @dataclass(frozen=True)
@@ -92,85 +88,23 @@ def prove(
     progress: Progress,
 ) -> dict[str, Any]:
     """The `validation` part of a result, by the proofs that `mode` asks for."""
-    from pamsim.report.validation import validation_entry
+    from pamsim.report.proofs import prove_step
 
-    if mode == "off":
-        return validation_entry(None, None, None)
-    from pamsim.validate.functional import prove_function
-    from pamsim.validate.layout import prove_layout
-    from pamsim.validate.timing import combine
-
-    progress.phase("proving the layout")
-    layout = prove_layout(compiled.table, job.model, job.step, job.system, tier=job.tier)
-    progress.phase("proving the commands' timing")
-    verdicts = []
-    for number, run in enumerate(runs):
-        progress.advance(number, len(runs))
-        verdicts.append(_timing(run, compiled.device))
-    timing = combine(verdicts)
-    progress.phase("proving that the programs compute attention")
-    functional = prove_function(
-        compiled,
+    return prove_step(
         job.model,
+        job.system,
         job.step,
+        compiled,
+        runs,
+        mode=mode,
         seed=job.inputs.seed,
-        mode="full" if mode == "full" else "default",
-    )
-    gc.collect()
-    return validation_entry(functional, layout, timing, len(runs))
-
-
-def _timing(run: ChannelRun, device: DeviceSpec) -> TimingVerdict:
-    """One log: the device's rules, and that every stream issued what it asked for, in order."""
-    from dataclasses import replace
-
-    from pamsim.cli.asked import asked_sequences, issued_as_asked
-    from pamsim.sim import count_commands
-    from pamsim.validate.timing import check_log, check_sequence
-
-    assert run.result.log is not None, "the timing proof needs logs"
-    levels, log = run.description.levels, run.result.log
-    names = [c.name for c in run.description.commands]
-    verdict = check_log(
-        device,
-        levels,
-        names,
-        log,
-        ticks=run.result.ticks,
-        # A row command may come more often than asked: refresh closes rows.
-        expected_counts={
-            name: count
-            for name, count in count_commands(run.program.program).items()
-            if not name.startswith(("ACT", "PRE"))
-        },
-    )
-    if verdict.verdict == "unchecked":
-        return verdict
-    rules = (*verdict.rules, SEQUENCE_RULE)
-    asked = asked_sequences(run.stream, run.description)
-    if issued_as_asked(asked, log, run.description):
-        return replace(verdict, rules=rules)
-    faults = check_sequence(device, levels, names, asked, log)  # slower, and says what is wrong
-    if not faults:
-        return replace(verdict, rules=rules)
-    first = f"{SEQUENCE_RULE}: {faults[0].text}"
-    return replace(
-        verdict,
-        verdict="violated",
-        violations=verdict.violations + len(faults),
-        first=verdict.first or first,
-        rules=rules,
-        by_rule={**verdict.by_rule, SEQUENCE_RULE: len(faults)},
+        phase=progress.phase,
+        advance=progress.advance,
     )
 
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    import platform
-    from importlib.metadata import version
+    from pamsim.report.manifest import versions
 
-    return {
-        "pamsim": version("pamsim"),
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-    }
+    return versions()

@@ -17,6 +17,7 @@ from pamsim.config.units import exact
 from pamsim.errors import InputError, did_you_mean
 
 MAX_LENGTH = 200
+NO_DIVISOR = "divisor must not be 0"
 _MAX_VALUE = 10**15
 _VARIADIC = {"max": max, "min": min}
 
@@ -93,7 +94,7 @@ def _binary(operator: ast.operator, left: Fraction, right: Fraction) -> Fraction
         case ast.Div() if right:
             return left / right
         case ast.Div():
-            raise InputError("divisor must not be 0")
+            raise InputError(NO_DIVISOR)
     raise InputError("operator must be one of + - * /, not " + type(operator).__name__)
 
 

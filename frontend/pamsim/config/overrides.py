@@ -66,6 +66,11 @@ def expand(tree: Tree, texts: Sequence[str], keys_at: KeysAt) -> dict[str, objec
     return {".".join(o.path): o.value for o in overrides}
 
 
+def names_description(kind: str, path: tuple[str, ...]) -> bool:
+    """Whether the value at `path` of a `kind` names another description ("hbm3-6400")."""
+    return any(_matches(path, pattern) for pattern, _ in REFERENCES[kind])
+
+
 def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return len(path) == len(pattern) and all(
         b in ("*", a) for a, b in zip(path, pattern, strict=True)

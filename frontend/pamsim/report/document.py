@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import SystemSpec
-from pamsim.energy import EnergyAccount
+from pamsim.energy import EnergyAccount, account
 from pamsim.model.spec import ModelSpec
 from pamsim.report.assumptions import assumptions
 from pamsim.report.channels import channel_entry
-from pamsim.system import StepResult, TierResult, TierRun
+from pamsim.sim.run import ChannelRun
+from pamsim.system import StepResult, TierResult, TierRun, step_timeline
 from pamsim.system.clock import ps_to_ns
 from pamsim.workload.step import DecodeStep
 
@@ -32,6 +34,34 @@ class Evaluation:
     result: StepResult
     energy: EnergyAccount
     validation: dict[str, Any]
+
+
+def step_document(
+    model: ModelSpec,
+    system: SystemSpec,
+    step: DecodeStep,
+    compiled: CompiledStep,
+    runs: tuple[ChannelRun, ...],
+    *,
+    engine: str,
+    validation: dict[str, Any],
+) -> dict[str, Any]:
+    """The document of a step that was run and proved: its timeline, its energy, all of it."""
+    tier_run = TierRun(compiled, runs)
+    result = step_timeline(system, model, step, [tier_run])
+    energy = account([compiled], [runs], system, result.activity)
+    return build_document(
+        Evaluation(
+            model=model,
+            system=system,
+            step=step,
+            engine=engine,
+            tier_runs=(tier_run,),
+            result=result,
+            energy=energy,
+            validation=validation,
+        )
+    )
 
 
 def build_document(e: Evaluation) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def _input_files(system: SystemSpec) -> dict[str, str]:
         if path and Path(path).is_file():
             files[Path(path).name] = sha256_bytes(Path(path).read_bytes())
     return dict(sorted(files.items()))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {
+        "pamsim": version("pamsim"),
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+    }
 
 
 def run_part(argv: Sequence[str], started: datetime.datetime, threads: int) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pamsim.cli.asked import asked_sequences, issued_as_asked
-from pamsim.cli.pipeline import SEQUENCE_RULE, _timing
 from pamsim.compiler import compile_step
 from pamsim.config import load_system
 from pamsim.model import load_model
+from pamsim.report.proofs import SEQUENCE_RULE, prove_timing
 from pamsim.sim import ChannelRun, count_commands, simulate
+from pamsim.validate.asked import asked_sequences, issued_as_asked
 from pamsim.workload.step import DecodeStep
 from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
 
@@ -75,7 +75,7 @@ def test_a_log_that_was_tampered_with_is_a_violation(run: ChannelRun, fault: str
         log["address"][[a, b]] = log["address"][[b, a]]
     else:
         log["source"][at] = 99
-    verdict = _timing(replace(run, result=replace(run.result, log=log)), DEVICE)
+    verdict = prove_timing(replace(run, result=replace(run.result, log=log)), DEVICE)
     assert verdict.verdict == "violated"
     assert SEQUENCE_RULE in verdict.by_rule
     assert verdict.first
