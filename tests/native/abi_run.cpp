@@ -104,7 +104,7 @@ private:
     int known(int status) {
         if (status < PYR_MISUSE || status > PYR_PAUSED)
             broken("status " + std::to_string(status) + ": " + (engine_ != nullptr ? pyr_error(engine_) : "no engine"));
-        if (status < 0 && engine_ != nullptr) (void)std::strlen(pyr_error(engine_));
+        if (status < 0 && engine_ != nullptr) must(pyr_error(engine_) != nullptr, "an error has a message");
         return status;
     }
 
@@ -196,9 +196,8 @@ void in_pieces(Run &run, Bytes &bytes, const Case &given) {
         }
     }
     if (cancelled) {
-        const int before = run.outcome.status;
-        const int status = run.advance(-1, kSliceNs);
-        must(status == PYR_CANCELLED || status == PYR_MISUSE || (status == PYR_FINISHED && before == PYR_FINISHED),
+        const int status = run.advance(-1, kSliceNs);  // finished: nothing was left to do
+        must(status == PYR_CANCELLED || status == PYR_MISUSE || status == PYR_FINISHED,
              "a cancelled run must not go on");
     } else {
         run.to_the_end();

@@ -48,6 +48,12 @@ void must_be_finished(const PimController &controller) {
     if (!controller.finished()) throw Fault(PYR_MISUSE, "the run must be finished before its result is taken");
 }
 
+void given(const void *pointer, const char *what) {
+    if (pointer == nullptr) throw Fault(PYR_MISUSE, std::string(what) + " must not be null");
+}
+
+constexpr int64_t kLongestSlice = int64_t{1} << 60;  // the clock reaches its end
+
 }  // namespace
 
 extern "C" {
@@ -58,16 +64,19 @@ const char *pyr_build_info(void) { return RAMULATOR_BRIDGE_BUILD " g++ " __VERSI
 
 int pyr_create(const pyr_description *description, const int32_t *targets, int64_t n_targets, int log, int stalls,
                pyr_engine **out, char *message, int64_t message_size) {
-    *out = nullptr;
     std::string error;
     const int status = guarded(error, [&] {
+        given(out, "out");
+        *out = nullptr;
+        given(description, "description");
         if (stalls != 0) throw Fault(PYR_UNSUPPORTED, "Ramulator's device does not say what a stream waited for");
         if (n_targets < 0 || n_targets > kMostTargets)
             throw Fault(PYR_BAD_STREAM, "targets must be at most 65536, not " + std::to_string(n_targets));
+        if (n_targets > 0) given(targets, "targets");
         *out = new pyr_engine{PimController(*description, targets, n_targets, log != 0), {}};
         return PYR_OK;
     });
-    if (message_size > 0) {
+    if (message != nullptr && message_size > 0) {
         const size_t n = std::min<size_t>(error.size(), message_size - 1);
         std::memcpy(message, error.data(), n);
         message[n] = 0;
@@ -79,6 +88,7 @@ int pyr_add_stream(pyr_engine *engine, const void *records, int64_t n, int32_t w
     return guarded(engine->error, [&] {
         if (n < 0 || window < 0 || window > (1 << 20))
             throw Fault(PYR_BAD_STREAM, "a fifo window must be 0 to 2^20, not " + std::to_string(window));
+        if (n > 0) given(records, "records");
         engine->controller.add_stream(static_cast<const Record *>(records), n, window);
         return PYR_OK;
     });
@@ -102,7 +112,7 @@ int64_t pyr_poll(pyr_engine *, pyr_completion *, int64_t) { return 0; }
 int pyr_advance(pyr_engine *engine, int64_t until_tick, int64_t slice_ns) {
     return guarded(engine->error, [&] {
         const Tick until = until_tick < 0 ? kLastTick : std::min<Tick>(until_tick, kLastTick);
-        return engine->controller.advance(until, slice_ns);
+        return engine->controller.advance(until, std::min(slice_ns, kLongestSlice));
     });
 }
 
@@ -112,6 +122,7 @@ int pyr_summarise(pyr_engine *engine, pyr_summary *out) {
     return guarded(engine->error, [&] {
         const PimController &run = engine->controller;
         must_be_finished(run);
+        given(out, "out");
         *out = {run.end(),
                 run.streams(),
                 static_cast<int32_t>(run.standard().commands.size()),
@@ -127,6 +138,8 @@ int pyr_result(pyr_engine *engine, int64_t *counts, int64_t *, int64_t *, int64_
     return guarded(engine->error, [&] {
         const PimController &run = engine->controller;
         must_be_finished(run);
+        given(counts, "counts");
+        given(residency, "residency");
         std::copy(run.counts().begin(), run.counts().end(), counts);
         run.residency().write(run.end(), residency);
         return PYR_OK;
@@ -139,6 +152,7 @@ int pyr_take_log(pyr_engine *engine, void *out, int64_t n) {
     return guarded(engine->error, [&] {
         std::vector<LogRecord> &log = engine->controller.log();
         if (n < 0 || n > static_cast<int64_t>(log.size())) throw Fault(PYR_MISUSE, "the log has fewer records");
+        if (n > 0) given(out, "out");
         if (n > 0) std::memcpy(out, log.data(), n * sizeof(LogRecord));
         log.erase(log.begin(), log.begin() + n);
         return PYR_OK;

@@ -34,7 +34,10 @@ void Residency::account(Node &node, Tick until) {
     const Tick refreshing = std::clamp<Tick>(node.refreshing_until - node.accounted, 0, ticks);
     node.refreshing += refreshing;
     (node.open_banks > 0 ? node.active : node.precharged) += ticks - refreshing;
-    node.open_bank_ticks += node.open_banks * ticks;
+    int64_t open_bank_ticks;
+    if (__builtin_mul_overflow(node.open_banks, ticks, &open_bank_ticks) ||
+        __builtin_add_overflow(node.open_bank_ticks, open_bank_ticks, &node.open_bank_ticks))
+        throw Fault(PYR_UNSUPPORTED, "the open-bank ticks of a node must be below 2^63");
     node.accounted = until;
 }
 

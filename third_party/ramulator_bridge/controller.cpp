@@ -55,11 +55,19 @@ void PimController::set_replay(bool replay) {
 int PimController::advance(Tick until, int64_t slice_ns) {
     if (failed_) throw Fault(PYR_MISUSE, "the run has failed and cannot go on");
     using Clock = std::chrono::steady_clock;
-    const Clock::time_point slice_end = Clock::now() + std::chrono::nanoseconds(slice_ns);
+    slice_end_ = Clock::time_point::max();
+    if (slice_ns > 0) slice_end_ = Clock::now() + std::chrono::nanoseconds(slice_ns);
     failed_ = true;  // until this call returns in order
     int status = PYR_OK;
     if (!started_) start();
     for (uint32_t ticks = 0;; ++ticks) {
+        if (!opening_.empty()) {  // the last slice was over before all barriers were open
+            open_barriers();
+            if (!opening_.empty()) {
+                status = PYR_PAUSED;
+                break;
+            }
+        }
         if (running_ == 0 && m_clk >= end_) {  // 16
             finished_ = true;
             status = PYR_FINISHED;
@@ -70,8 +78,7 @@ int PimController::advance(Tick until, int64_t slice_ns) {
             break;
         }
         if (ticks % ticks_per_look_ == 0) {
-            if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
-            if (slice_ns > 0 && ticks > 0 && Clock::now() >= slice_end) {
+            if (slice_is_over() && ticks > 0) {
                 status = PYR_PAUSED;
                 break;
             }
@@ -89,6 +96,11 @@ int PimController::advance(Tick until, int64_t slice_ns) {
     }
     failed_ = false;
     return status;
+}
+
+bool PimController::slice_is_over() const {
+    if (cancelled_.load(std::memory_order_relaxed)) throw Fault(PYR_CANCELLED, "the run was cancelled");
+    return std::chrono::steady_clock::now() >= slice_end_;
 }
 
 void PimController::tick() {

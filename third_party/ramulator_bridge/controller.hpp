@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <string>
@@ -96,6 +97,7 @@ private:
 
     // controller.cpp
     void start();
+    bool slice_is_over() const;
     void give(Slot slot);
     void put_in_order();
     void assess(int i);
@@ -130,6 +132,7 @@ private:
     const bool log_wanted_;
     const uint32_t ticks_per_look_;  // between two looks at the clock and at cancel
     std::atomic<bool> cancelled_{false};
+    std::chrono::steady_clock::time_point slice_end_;
     bool replay_ = false;
     bool started_ = false, finished_ = false, failed_ = false;
 

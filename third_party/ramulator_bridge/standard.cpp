@@ -19,12 +19,19 @@ void must(bool holds, const std::string &message) {
     if (!holds) throw Fault(PYR_BAD_DESCRIPTION, message);
 }
 
+void must_be_given(const void *pointer, const std::string &what) {
+    must(pointer != nullptr, what + " must not be null");
+}
+
 void read_levels(const pyr_description &source, Standard &out) {
     must(source.n_levels >= 3 && source.n_levels <= 8,
          "levels must be 3 to 8 names that end in Row and Column, not " + std::to_string(source.n_levels));
     out.depth = source.n_levels - 2;
     int64_t banks = 1;
+    must_be_given(source.level_names, "level_names");
+    must_be_given(source.sizes, "sizes");
     for (int level = 0; level < source.n_levels; ++level) {
+        must_be_given(source.level_names[level], "the name of a level");
         const std::string name = source.level_names[level];
         const int size = source.sizes[level];
         must(size >= 1, "size of level " + name + " must be at least 1, not " + std::to_string(size));
@@ -37,6 +44,7 @@ void read_levels(const pyr_description &source, Standard &out) {
 }
 
 Command read_command(const pyr_command &source, const Standard &standard, int n_commands) {
+    must_be_given(source.name, "the name of a command");
     const std::string who = std::string("command ") + source.name + ": ";
     must(source.scope >= 0 && source.scope < standard.n_levels(), who + "scope must be one of the levels");
     must(source.slot == 0 || source.slot == 1, who + "slot must be row or column");
@@ -96,6 +104,7 @@ void read_refresh(const pyr_description &source, Standard &out) {
 
 ConfigNode command_list(const int32_t *commands, int n, int n_commands, const std::string &who) {
     ConfigNode::Seq out;
+    if (n > 0) must_be_given(commands, who + "its commands");
     for (int i = 0; i < n; ++i) {
         must(commands[i] >= 0 && commands[i] < n_commands, who + "command index must exist");
         out.emplace_back(commands[i]);
@@ -148,6 +157,8 @@ Standard read_standard(const pyr_description &source) {
     must(source.n_commands >= 1 && source.n_commands <= kMostCommands,
          "commands must be 1 to 4096, not " + std::to_string(source.n_commands));
     must(source.n_rows >= 0, "timing rows must be at least 0");
+    must_be_given(source.commands, "commands");
+    if (source.n_rows > 0) must_be_given(source.rows, "rows");
     for (int i = 0; i < source.n_commands; ++i)
         out.commands.push_back(read_command(source.commands[i], out, source.n_commands));
     check_prerequisites(out);
