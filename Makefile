@@ -6,10 +6,10 @@ STAMP  := $(VENV)/.installed
 NATIVE := $(wildcard frontend/pyramulator/native/*) frontend/pyramulator/_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench generate sensitivity clean
+.PHONY: help install demo test check bench generate sensitivity bridge sanitize fuzz clean
 
 help: ## list every target
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 install: $(STAMP) ## build the native core and install pamsim, editable, into .venv
 
@@ -41,6 +41,15 @@ bench: $(STAMP) ## measure: the engine's rates, the bridge beside it, the main j
 	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_bridge.py
 	$(BIN)/python scripts/bench_job.py
+
+bridge: $(STAMP) ## hold the engine against Ramulator 2.1 (RAMULATOR2_ROOT): 50,000 random cases
+	PAMSIM_BRIDGE_CASES=50000 $(BIN)/python -m pytest tests/test_pyramulator_bridge.py
+
+sanitize: $(STAMP) ## the native code under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer
+	$(BIN)/python scripts/sanitize.py
+
+fuzz: $(STAMP) ## fuzz the C ABI with libFuzzer (clang) for FUZZ_SECONDS, 60 if not set
+	$(BIN)/python scripts/sanitize.py --fuzz --seconds $(or $(FUZZ_SECONDS),60)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist demo-out frontend/*.egg-info frontend/pyramulator/_native*.so

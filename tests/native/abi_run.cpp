@@ -6,6 +6,10 @@
 
 #include "abi_case.hpp"
 
+#ifdef WITH_REPLAY  // the bridge has a second way to run
+extern "C" int pyr_bridge_replay(pyr_engine *engine, int replay);
+#endif
+
 namespace pyramulator_tests {
 namespace {
 
@@ -233,6 +237,9 @@ int run_case(const uint8_t *data, size_t size) {
     in_pieces(pieces, bytes, given);
     Run whole(given, log, stalls);
     whole.add_streams();
+#ifdef WITH_REPLAY
+    must(pyr_bridge_replay(whole.engine(), 1) == PYR_OK, "replay is chosen before the run");
+#endif
     whole.to_the_end();
     whole.read_result();
     const bool both = pieces.outcome.status == PYR_FINISHED && whole.outcome.status == PYR_FINISHED;

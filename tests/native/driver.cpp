@@ -121,6 +121,26 @@ void every_field_at_its_ends(const Tiny &tiny) {
     }
 }
 
+// What add_stream refuses leaves nothing behind, whatever is added after it.
+void refused_streams(const Tiny &tiny) {
+    const std::vector<Record> bad{kAccess, {kEnd, 0, 0, 0, 0, 1}}, good{kAccess, kPlain};
+    for (int32_t window : {0, 1, 3}) {
+        pyr_engine *engine = tiny.make();
+        const auto add_window = [&](const std::vector<Record> &records) {
+            return pyr_add_stream(engine, records.data(), static_cast<int64_t>(records.size()), window);
+        };
+        must(add_window(bad) == PYR_BAD_STREAM, "an end without a loop");
+        must(add_window(good) == PYR_OK, "a stream after a refused one");
+        must(add_window(bad) == PYR_BAD_STREAM, "an end without a loop, again");
+        while (pyr_advance(engine, -1, 1'000'000) == PYR_PAUSED) {
+        }
+        pyr_summary summary;
+        must(pyr_summarise(engine, &summary) == PYR_OK && summary.n_streams == 1, "one stream");
+        must(summary.ticks == 7, "ACT at 1, its row's latency of 5, and one tick more");
+        pyr_destroy(engine);
+    }
+}
+
 void many(const Tiny &tiny) {
     constexpr size_t kDeep = 1'000'000;
     std::vector<Record> deep(kDeep, {kLoop, 0, 0, 0, 0, 1});
@@ -197,6 +217,7 @@ int main(int argc, char **argv) {
     if (!threads) {
         wrong_pointers(tiny);
         every_field_at_its_ends(tiny);
+        refused_streams(tiny);
         many(tiny);
         no_end(tiny);
         all = generated(seed, until);

@@ -43,8 +43,8 @@ void PimController::add_stream(const Record *records, int64_t n, int window) {
     if (started_) throw Fault(PYR_MISUSE, "streams must be added before the first advance");
     if (streams() >= kMostStreams)
         throw Fault(PYR_BAD_STREAM, "streams must be at most " + std::to_string(kMostStreams));
-    if (window > 0) fifo_streams_.push_back(streams());
     streams_.push_back({Walk(streams(), records, n, standard_, *operations_), window});
+    if (window > 0) fifo_streams_.push_back(streams() - 1);
 }
 
 void PimController::set_replay(bool replay) {
