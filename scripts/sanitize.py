@@ -61,7 +61,7 @@ def engines() -> list[Engine]:
             Engine(
                 "Ramulator bridge",
                 tuple(sorted(BRIDGE.glob("*.cpp"))),
-                ("-isystem", str(where / "src"), "-DWITH_REPLAY"),
+                ("-isystem", str(where / "src"), "-DWITH_REPLAY", f"-I{BRIDGE}"),
                 (str(library), f"-Wl,-rpath,{where}"),
             )
         )

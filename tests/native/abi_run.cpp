@@ -6,8 +6,8 @@
 
 #include "abi_case.hpp"
 
-#ifdef WITH_REPLAY  // the bridge has a second way to run
-extern "C" int pyr_bridge_replay(pyr_engine *engine, int replay);
+#ifdef WITH_REPLAY // the bridge has a second way to run
+#include "bridge.h"
 #endif
 
 namespace pyramulator_tests {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 #include "controller.hpp"
@@ -52,6 +53,9 @@ void given(const void *pointer, const char *what) {
     if (pointer == nullptr) throw Fault(PYR_MISUSE, std::string(what) + " must not be null");
 }
 
+// Ramulator's objects enter themselves into registries that it does not lock.
+std::mutex g_registries;
+
 constexpr int64_t kLongestSlice = int64_t{1} << 60;  // the clock reaches its end
 
 }  // namespace
@@ -73,6 +77,7 @@ int pyr_create(const pyr_description *description, const int32_t *targets, int64
         if (n_targets < 0 || n_targets > kMostTargets)
             throw Fault(PYR_BAD_STREAM, "targets must be at most 65536, not " + std::to_string(n_targets));
         if (n_targets > 0) given(targets, "targets");
+        const std::lock_guard<std::mutex> alone(g_registries);
         *out = new pyr_engine{PimController(*description, targets, n_targets, log != 0), {}};
         return PYR_OK;
     });
@@ -161,6 +166,9 @@ int pyr_take_log(pyr_engine *engine, void *out, int64_t n) {
 
 const char *pyr_error(pyr_engine *engine) { return engine->error.c_str(); }
 
-void pyr_destroy(pyr_engine *engine) { delete engine; }
+void pyr_destroy(pyr_engine *engine) {
+    const std::lock_guard<std::mutex> alone(g_registries);
+    delete engine;
+}
 
 }  // extern "C"
