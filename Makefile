@@ -37,8 +37,9 @@ generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schema
 sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
 	$(BIN)/python scripts/sensitivity.py
 
-bench: $(STAMP) ## measure the engine: floors, rates and ratios
+bench: $(STAMP) ## measure the engine (floors, rates, ratios) and batches (efficiency, overhead)
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_batch.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist demo-out frontend/*.egg-info frontend/pyramulator/_native*.so
