@@ -37,10 +37,11 @@ generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schema
 sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
 	$(BIN)/python scripts/sensitivity.py
 
-bench: $(STAMP) ## measure: the engine's rates, the bridge beside it, the main job
+bench: $(STAMP) ## measure: engine, bridge, main job, batches
 	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_bridge.py
 	$(BIN)/python scripts/bench_job.py
+	$(BIN)/python scripts/bench_batch.py
 
 bridge: $(STAMP) ## hold the engine against Ramulator 2.1 (RAMULATOR2_ROOT): 50,000 random cases
 	PAMSIM_BRIDGE_CASES=50000 $(BIN)/python -m pytest tests/test_pyramulator_bridge.py

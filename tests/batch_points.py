@@ -105,6 +105,8 @@ def main(executor: str, directory: str, n: str, sleep_s: str, address: str) -> i
     wanted = points(int(n), home / "traces", sleep_s=float(sleep_s))
     results = Store(home / "store")
     todo = [point for point in wanted if not results.has(point.key)]
+    if not todo:  # a submission before this one has done them all
+        return 0
     options = {"address": address} if address else {}
     with make_executor(executor, jobs=2, runner=RUNNER, **options) as running:
         handle = running.submit(todo, home / "store", home / "runs")

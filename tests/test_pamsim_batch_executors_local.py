@@ -26,7 +26,7 @@ from batch_points import (
     wait_until,
 )
 
-from pamsim.batch.executors import ExecutorError, Progress, executor_of, load_handles
+from pamsim.batch.executors import ExecutorError, Progress, executor_of, in_flight, load_handles
 from pamsim.batch.executors.local import LocalExecutor
 from pamsim.batch.executors.supervisor import Supervisor, describe_exit
 from pamsim.batch.point import Point
@@ -175,7 +175,9 @@ def test_another_process_sees_the_same_progress(home: Path) -> None:
         wait_until(lambda: other.poll(handle).done >= 4)
         seen = other.poll(handle)
         assert seen.total == 20 and seen.running == 2
+        assert 0 < len(in_flight(home / "runs")) <= 16
         assert other.wait(handle, timeout_s=30).done == 20
+        assert in_flight(home / "runs") == set()
 
 
 def test_watch_is_told_of_each_change_up_to_the_end(home: Path) -> None:
@@ -202,6 +204,7 @@ def test_a_killed_submitter_takes_its_workers_along_and_loses_nothing(home: Path
     (handle,) = load_handles(home / "runs")
     found = executor_of(handle).poll(handle)
     assert (found.done, found.missing, found.running) == (len(done), 60 - len(done), 0)
+    assert in_flight(home / "runs") == set()
     assert executor_of(handle).explain(handle) == [
         "the submitting process ended before these points were done"
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from batch_points import RUNNER, assert_all_right, point, points, square
 
-from pamsim.batch.executors import ExecutorError, Progress, load_handles
+from pamsim.batch.executors import ExecutorError, Progress, in_flight, load_handles
 from pamsim.batch.executors.shard import main as run_share
 from pamsim.batch.executors.slurm import SlurmExecutor, SlurmOptions
 from pamsim.batch.executors.slurm_queue import (
@@ -245,6 +245,9 @@ def test_progress_from_the_queue_and_the_store(tmp_path: Path, commands: Command
     commands(squeue=says(SQUEUE))
     # Shares 1 (settled) and 5 have left the queue, 2 and 3 run, 4 waits.
     assert executor().poll(handle) == Progress(done=1, failed=1, running=2, pending=4, missing=2)
+    assert in_flight(tmp_path / "runs") == {wanted[n].key for n in (1, 6, 2, 7, 3, 8)}
+    commands(squeue=NO_CONTROLLER)
+    assert in_flight(tmp_path / "runs") == set()
 
 
 def test_a_controller_that_is_away_costs_nothing(tmp_path: Path, commands: Commands) -> None:

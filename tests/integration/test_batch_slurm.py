@@ -6,6 +6,8 @@ Where Slurm is not installed these are skipped; PAMSIM_NEEDS_SLURM=1 makes that 
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import random
 import signal
@@ -208,6 +210,46 @@ def test_two_attempts_at_once_do_no_harm(cluster: LoopbackSlurm, tmp_path: Path)
     for handle in handles:
         assert running.wait(handle, timeout_s=60) == Progress(20, 0, 0, 0)
     assert_all_right(tmp_path / "store", wanted)
+
+
+SWEEP = """
+model: llama-3-8b
+workload: {context: [64, 128], batch: [1, 2]}
+set: {tiers.hbm.device.timing.nFAW: [16, 20]}
+validate: off
+"""
+
+
+def test_a_sweep_through_the_command_line(cluster: LoopbackSlurm, tmp_path: Path) -> None:
+    """Submitted, seen from another process, submitted again meanwhile, collected."""
+
+    def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pamsim.cli.main", "sweep", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    (tmp_path / "s.yaml").write_text(SWEEP)
+    slurm = ("--executor", "slurm", "--jobs", "2")
+    first = sweep("submit", "s.yaml", *slurm, "--partition", "main")
+    assert first.returncode == 0, first.stderr
+    assert "submitted" in first.stderr
+    second = sweep("submit", "s.yaml", *slurm)
+    assert second.returncode == 0, second.stderr
+    assert "8 of these are with an earlier submission" in second.stderr
+    watched = sweep("status", "s.yaml", "--watch", "--json")
+    assert watched.returncode == 0, watched.stderr
+    document = json.loads(watched.stdout)
+    assert (document["done"], document["failed"], document["missing"]) == (8, 0, 0)
+    here = sweep("submit", "s.yaml", "--store", "elsewhere", "-o", "here", "--jobs", "2", "-q")
+    assert here.returncode == 0, here.stderr
+    tables = []
+    for options in ([], ["-o", "here"]):
+        assert sweep("collect", "s.yaml", *options).returncode == 0
+    for path in ("pamsim-out/sweep/s/results.csv", "here/results.csv"):
+        with open(tmp_path / path, newline="") as file:
+            tables.append([(row["key"], row["latency_ns"]) for row in csv.DictReader(file)])
+    assert len(tables[0]) == 8 and tables[0] == tables[1]
 
 
 def test_the_script_starts_and_stops_a_cluster() -> None:

@@ -215,32 +215,23 @@ class Store:
         return directory / f"{socket.gethostname()}@{os.getpid()}.{secrets.token_hex(8)}.{name}"
 
     def _publish(self, target: Path, content: bytes) -> None:
-        """Writes aside, makes it last, renames: the entry is whole or absent at every moment."""
+        """Writes aside, then renames: the entry is whole or absent at every moment.
+
+        It is not flushed to the disk, which costs up to 8 ms where others write, of a point of
+        50 ms: what a power failure truncates is found by its hash, and runs again.
+        """
         aside = self._aside(target.name[:8])
         try:
             with open(aside, "xb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(aside, target)
-            _sync_directory(target.parent)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 aside.unlink()
             if isinstance(error, OSError):
                 raise _store_error("write to", self.path, error) from error
             raise
-
-
-def _sync_directory(path: Path) -> None:
-    """Makes a rename last; file systems that cannot do it for directories say so and are left."""
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _alive(process: int) -> bool:

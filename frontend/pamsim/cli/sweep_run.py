@@ -107,7 +107,7 @@ def _run(
     wait: bool,
     **options: Any,
 ) -> int:
-    from pamsim.batch.executors import make_executor
+    from pamsim.batch.executors import in_flight, make_executor
     from pamsim.batch.plan import damaged, plan
     from pamsim.batch.status import status
 
@@ -124,11 +124,16 @@ def _run(
         note(f"{found.distinct} points: {found.done} done, {found.failed} failed, "
              f"{len(found.to_run)} to run; cost: {cost_words(found)}")  # fmt: skip
     stays = wait or options["executor"] != "slurm"
-    if found.to_run:
+    busy = in_flight(submission.runs)
+    to_run = [point for point in found.to_run if point.key not in busy]
+    if len(to_run) < len(found.to_run):
+        note(f"{len(found.to_run) - len(to_run)} of these are with an earlier submission, "
+             "which is left to run them")  # fmt: skip
+    if to_run:
         with make_executor(options["executor"], **_executor_options(options)) as executor:
-            handle = executor.submit(found.to_run, store.path, submission.runs)
+            handle = executor.submit(to_run, store.path, submission.runs)
             if stays:
-                _watch(executor, handle, len(found.to_run), quiet)
+                _watch(executor, handle, len(to_run), quiet)
             elif not quiet:
                 note(f"submitted; `pamsim sweep status {submission.sweep_path.name}` says how far")
     end = status(submission)

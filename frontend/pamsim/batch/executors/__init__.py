@@ -6,6 +6,7 @@ says is how far its points are, and why some of them will not come.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pamsim.batch.executors.base import (
     load_handle,
     load_handles,
 )
-from pamsim.errors import InputError, did_you_mean
+from pamsim.errors import InputError, PamsimError, did_you_mean
 
 EXECUTORS = ("local", "slurm", "dask")
 
@@ -32,6 +33,7 @@ __all__ = [
     "Progress",
     "Runner",
     "executor_of",
+    "in_flight",
     "load_handle",
     "load_handles",
     "make_executor",
@@ -69,3 +71,15 @@ def executor_of(handle: Handle | Path) -> Executor:
     if isinstance(handle, Path):
         handle = load_handle(handle)
     return make_executor(handle.executor)
+
+
+def in_flight(directory: Path) -> set[str]:
+    """Keys of the points that earlier submissions of a sweep's directory are still at.
+
+    A scheduler that does not answer has none: that a point runs twice does no harm.
+    """
+    found: set[str] = set()
+    for handle in load_handles(directory):
+        with contextlib.suppress(PamsimError):
+            found |= executor_of(handle).in_flight(handle)
+    return found

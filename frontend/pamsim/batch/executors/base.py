@@ -127,6 +127,9 @@ class Executor(Protocol):
         Raises ExecutorError when the points cannot be run at all.
         """
 
+    def in_flight(self, handle: Handle) -> set[str]:
+        """Keys of the points that are run, or wait to be, as far as this process can tell."""
+
     def explain(self, handle: Handle) -> list[str]:
         """A sentence for each cause of missing points."""
 

@@ -136,6 +136,12 @@ class DrivenExecutor:
             else:
                 time.sleep(pause_s)
 
+    def in_flight(self, handle: Handle) -> set[str]:
+        if handle.details.get("host") != socket.gethostname() or not _lives(handle.details):
+            return set()
+        self._poll_store(handle)
+        return self._tallies[handle.directory].open
+
     def explain(self, handle: Handle) -> list[str]:
         now = self.poll(handle)
         if not now.missing:

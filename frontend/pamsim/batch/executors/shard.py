@@ -45,9 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             supervisor.stop()
 
         # scancel, a time limit and a preemption all send SIGTERM first.
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, stop)
-        supervisor.run()
+        before = {sign: signal.signal(sign, stop) for sign in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            supervisor.run()
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
     except PamsimError as error:
         print(error, file=sys.stderr, flush=True)
         return error.exit_code

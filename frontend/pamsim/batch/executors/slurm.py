@@ -238,6 +238,15 @@ class SlurmExecutor:
                 return now
             time.sleep(self.poll_s if end is None else min(self.poll_s, end - clock))
 
+    def in_flight(self, handle: Handle) -> set[str]:
+        queue = self._queue(handle)
+        shares = queue.running | queue.waiting
+        if not shares:
+            return set()
+        view = self._view(handle)
+        view.tally.look()
+        return {key for key in view.tally.open if view.share_of[key] in shares}
+
     def explain(self, handle: Handle) -> list[str]:
         """How the tasks of missing points ended, and the last lines that they printed."""
         if not self.poll(handle).missing:
