@@ -180,6 +180,17 @@ def test_another_process_sees_the_same_progress(home: Path) -> None:
         assert in_flight(home / "runs") == set()
 
 
+def test_a_submission_ends_before_its_process_does(home: Path) -> None:
+    """As in a notebook: nobody works on these points, though the process lives."""
+    wanted = points(30, home / "traces", sleep_s=0.1)
+    with LocalExecutor(jobs=1, runner=RUNNER) as executor:
+        handle = executor.submit(wanted, home / "store", home / "runs")
+        wait_until(lambda: executor.poll(handle).done >= 1)
+    assert in_flight(home / "runs") == set()
+    seen = executor_of(handle).poll(handle)
+    assert seen.finished and seen.done + seen.missing == 30 and seen.missing > 0
+
+
 def test_watch_is_told_of_each_change_up_to_the_end(home: Path) -> None:
     seen: list[Progress] = []
     with LocalExecutor(jobs=2, runner=RUNNER) as executor:

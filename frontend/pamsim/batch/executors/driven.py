@@ -6,6 +6,7 @@ whether the submitting process still lives.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from pamsim.batch.point import Point
 from pamsim.batch.store import Store
 from pamsim.errors import PamsimError
 
+ENDED = "ended"  # an empty file of a submission whose driver has returned
 _WATCH_S = 0.1
 
 
@@ -84,6 +86,9 @@ class DrivenExecutor:
             drive.driver.run()
         except BaseException as error:  # told by wait, in the thread that asks
             drive.error = error
+        finally:
+            with contextlib.suppress(OSError):
+                (handle.directory / ENDED).touch()
 
     def poll(self, handle: Handle) -> Progress:
         drive = self._drives.get(handle.directory)
@@ -98,7 +103,7 @@ class DrivenExecutor:
         return now
 
     def _poll_store(self, handle: Handle) -> Progress:
-        alive = _lives(handle.details)
+        alive = _lives(handle)
         tally = self._tallies.get(handle.directory)
         if tally is None:
             tally = Tally(Store(handle.store), handle.keys())
@@ -137,7 +142,7 @@ class DrivenExecutor:
                 time.sleep(pause_s)
 
     def in_flight(self, handle: Handle) -> set[str]:
-        if handle.details.get("host") != socket.gethostname() or not _lives(handle.details):
+        if handle.details.get("host") != socket.gethostname() or not _lives(handle):
             return set()
         self._poll_store(handle)
         return self._tallies[handle.directory].open
@@ -153,7 +158,7 @@ class DrivenExecutor:
         if drive is not None:
             drive.driver.stop()
             drive.thread.join()
-        elif _lives(handle.details):
+        elif _lives(handle):
             if handle.details["host"] != socket.gethostname():
                 raise ExecutorError(
                     f"{self.name} submission must be cancelled on {handle.details['host']!r},"
@@ -184,9 +189,13 @@ def _this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
 
 
-def _lives(details: dict[str, Any]) -> bool:
-    """Whether the submitting process runs; True on another host, which nobody can ask."""
-    if "pid" not in details:
+def _lives(handle: Handle) -> bool:
+    """Whether the submission is driven; on another host, which nobody can ask, unless it ended.
+
+    The process may well outlive it: an interpreter that somebody works in.
+    """
+    details = handle.details
+    if "pid" not in details or (handle.directory / ENDED).exists():
         return False
     if details["host"] != socket.gethostname():
         return True
