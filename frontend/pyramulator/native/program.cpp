@@ -37,13 +37,15 @@ public:
 
     std::vector<int32_t> run() {
         const uint32_t commands = static_cast<uint32_t>(device_.commands.size());
-        uint64_t last =
-            ~uint64_t{0}; // command, target and row of the last record that was in order
+        // Command, target and row of the last record, where that was a request in order; else what no
+        // request has. Such a record again is in order too.
+        uint64_t last = ~uint64_t{0};
         for (at_ = 0; at_ < n_; ++at_) {
             const Record &record = records_[at_];
             uint64_t word;
             std::memcpy(&word, &record, sizeof(word));
-            if (word == last && record.count == 1 && record.column >= 0 && loops_.empty()) continue;
+            const bool again = word == last && record.command < kLoop;
+            if (again && record.count == 1 && record.column >= 0 && loops_.empty()) continue;
             last = record.command < kLoop ? word : ~uint64_t{0};
             if (record.command < commands) {
                 check_request(record);
