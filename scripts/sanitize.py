@@ -30,7 +30,13 @@ FLAGS = ["-std=c++20", "-O1", "-g", "-fno-omit-frame-pointer", "-Wall", "-Wextra
 MEMORY = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 THREADS = ["-fsanitize=thread"]
 FUZZER = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined"]
-LIBFUZZER = ["-max_len=1024", "-len_control=0", "-timeout=20", "-rss_limit_mb=6000", "-print_final_stats=1"]
+LIBFUZZER = [
+    "-max_len=1024",
+    "-len_control=0",
+    "-timeout=20",
+    "-rss_limit_mb=6000",
+    "-print_final_stats=1",
+]
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
