@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pamsim.compiler import compile_step
+from pamsim.compiler import compile_parts
 from pamsim.config import Constant, config_constants, list_configs, load_document, load_system
 from pamsim.energy import account
 from pamsim.errors import PamsimError
 from pamsim.model import load_model
 from pamsim.report.assumptions import assumptions
-from pamsim.sim import simulate
-from pamsim.system import TierRun, step_timeline
+from pamsim.system import simulate_parts, step_timeline
 from pamsim.workload import make_step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,10 +105,9 @@ def evaluate(job: Job, overrides: Sequence[str] = ()) -> Outcome:
     """
     spec = load_system(job.system, tuple(overrides))
     model, step = load_model(job.model), make_step(job.context, job.batch)
-    compiled = compile_step(model, step, spec, spec.tiers[0].name)
-    runs = simulate(compiled, threads=1)
-    result = step_timeline(spec, model, step, [TierRun(compiled, runs)])
-    energy = account([compiled], [runs], spec, result.activity)
+    runs = simulate_parts(compile_parts(model, step, spec), threads=1)
+    result = step_timeline(spec, model, step, runs)
+    energy = account([r.part.step for r in runs], [r.runs for r in runs], spec, result.activity)
     if energy.total_pj is None:
         raise PamsimError(f"energy of {job.title} must be known, not lack {energy.missing}")
     return Outcome(result.latency_ps, sum(t.attention_ps for t in result.tiers), energy.total_pj)

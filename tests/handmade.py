@@ -20,7 +20,7 @@ from pamsim.compiler.compiled import (
 )
 from pamsim.config import ProgramVariants, load_system
 from pamsim.config.spec import SystemSpec
-from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Segment
+from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Region, Segment
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
 from pim_isa import assemble, check, encode
@@ -70,13 +70,16 @@ def place(
                 slots = -(-tokens // BANKS)
                 rows = -(-slots // per_row)
                 row = int(next_row[channel, group])
+                key, value = (
+                    Region(first, per_row, columns, 0, columns) for first in (row, row + rows)
+                )
                 segments.append(
-                    Segment(request, kv_head, channel, group, tokens, row, row + rows, mine)
+                    Segment(request, kv_head, channel, group, tokens, (key,), (value,), mine)
                 )
                 next_row[channel, group] += 2 * rows
     return BlockTable(
         layout="handmade", layers=shape.layers, channels=tier.channels,
-        groups=o.groups_per_channel, banks=o.banks, vector_columns=columns, slots_per_row=per_row,
+        groups=o.groups_per_channel, banks=o.banks, key_columns=columns, value_columns=columns,
         segments=tuple(segments), rows_per_layer=next_row - 10, first_row=10, rows=o.rows,
     )  # fmt: skip
 
@@ -110,12 +113,12 @@ def compile_table(
             rest, bank_group = divmod(group, o.bank_groups)
             text.append(f".stream pc={rest // o.sids} sid={rest % o.sids} bg={bank_group}")
             for s in mine:
-                text += _append(s, table, step, appends)
+                text += _append(s, step, appends)
             text.append("BAR id=0")
             for s in mine:
                 for number_q, q in enumerate(queries):
                     if q.request == s.request and q.query_head // shape.group_size == s.kv_head:
-                        text += _attend(s, table, number_q, tile)
+                        text += _attend(s, number_q, tile)
             text.append("BAR id=1")
             if number == 0:
                 text += [f"RDR query={k} normalise={int(q.whole)}" for k, q in enumerate(queries)]
@@ -129,34 +132,32 @@ def compile_table(
     tier = machine.tier("hbm")
     return CompiledStep(
         tier="hbm", device=tier.device, layers=shape.layers, table=table,
-        tiling=Tiling(1, tile, 1, table.vector_columns, table.vector_columns,
-                      table.slots_per_row, shape.group_size),
-        programs=tuple(programs), variants=ProgramVariants((1,), (), ()),
+        tiling=Tiling(1, tile, 1, table.value_columns, shape.group_size),
+        programs=tuple(programs), variants=ProgramVariants(queries=(1,)),
         idle_channels=tier.channels - len(channels),
     )  # fmt: skip
 
 
-def _append(
-    s: Segment, table: BlockTable, step: DecodeStep, appends: list[AppendBinding]
-) -> list[str]:
+def _append(s: Segment, step: DecodeStep, appends: list[AppendBinding]) -> list[str]:
     """The new token is the last of the request: the last local token where its block lies."""
     if (step.contexts[s.request] - 1) // BLOCK_TOKENS != s.blocks[-1]:
         return []
     slot, bank = divmod(s.tokens - 1, BANKS)
     lines = []
-    for value, first in ((False, s.k_row), (True, s.v_row)):
-        row, column = first + slot // table.slots_per_row, slot % table.slots_per_row
+    for value, (region,) in ((False, s.key), (True, s.value)):
+        place, columns = slot % region.slots_per_row, region.vector_columns
         lines += [
-            f"APP bank={bank} row={row} column={column * table.vector_columns} "
-            f"columns={table.vector_columns} source={len(appends)}",
+            f"APP bank={bank} row={region.first_row + slot // region.slots_per_row} "
+            f"column={place * columns} columns={columns} source={len(appends)}",
             f"PREB bank={bank}",
         ]
         appends.append(AppendBinding(s.request, s.kv_head, value))
     return lines
 
 
-def _attend(s: Segment, table: BlockTable, query: int, tile: int) -> list[str]:
-    columns, per_row = table.vector_columns, table.slots_per_row
+def _attend(s: Segment, query: int, tile: int) -> list[str]:
+    (key,), (value,) = s.key, s.value
+    columns, per_row = key.vector_columns, key.slots_per_row
     tile = tile // per_row * per_row or per_row
     lines = [f"CFG queries=1 part={columns} vector={columns}"]
     slots = -(-s.tokens // BANKS)
@@ -165,13 +166,15 @@ def _attend(s: Segment, table: BlockTable, query: int, tile: int) -> list[str]:
         whole, tail = divmod(valid, BANKS)
         spans = [(0, whole, 15)] * (whole > 0) + [(whole, 1, (1 << tail) - 1)] * (tail > 0)
         lines.append(f"WRQ slot=0 query={query} offset=0")
-        lines += _visits("MACK", s.k_row + start // per_row, spans, columns, per_row, "last=1")
+        lines += _visits(
+            "MACK", key.first_row + start // per_row, spans, columns, per_row, "last=1"
+        )
         for name, first in (("MAX", True), ("EXP", False), ("SUM", True)):
             for k, (base, count, mask) in enumerate(spans):
                 flag = " first=1" if first and k == 0 else ""
                 lines.append(f"{name} slots={count} base={base} mask={mask}{flag}")
         lines.append("CLRO")
-        lines += _visits("MACV", s.v_row + start // per_row, spans, columns, per_row, "")
+        lines += _visits("MACV", value.first_row + start // per_row, spans, columns, per_row, "")
         lines += ["REDG", f"REDL slot=0 query={query}"]
     return lines
 

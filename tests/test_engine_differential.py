@@ -18,6 +18,7 @@ from reference import engine as reference
 from reference import generate, hbm3
 from reference.compare import as_python, disagreement, minimise, outcome
 from reference.generate import Case
+from reference.variants import with_refresh_in_turn
 
 import pyramulator
 from pyramulator.description import Description
@@ -77,6 +78,13 @@ def must_agree(case: Case, name: str) -> None:
 def test_random_cases_agree(block: int) -> None:
     for seed in range(FIRST + block, FIRST + CASES, BLOCKS):
         must_agree(generate.case(random.Random(seed)), f"seed {seed}")
+
+
+@pytest.mark.parametrize("level", range(3))
+def test_random_cases_with_refresh_in_turn_agree(level: int) -> None:
+    for seed in range(FIRST + level, FIRST + CASES, 6):
+        case = with_refresh_in_turn(generate.case(random.Random(seed)), level)
+        must_agree(case, f"seed {seed}, in turn in level {level}")
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + CASES, 10))

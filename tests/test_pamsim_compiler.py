@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pamsim.compiler import CompiledStep, choose_tiling, compile_step
-from pamsim.config import SystemSpec, load_system
+from pamsim.compiler import CompiledStep, Tiling, choose_tiling, compile_step
+from pamsim.config import DeviceSpec, SystemSpec, load_system
 from pamsim.errors import InputError
 from pamsim.model import ModelSpec, load_model
 from pamsim.sim import count_commands
@@ -38,6 +38,12 @@ def compiled(model: ModelSpec, contexts: object, on: SystemSpec | None = None) -
 
 def up(value: int, by: int) -> int:
     return -(-value // by)
+
+
+def tiling_of(model: ModelSpec, device: DeviceSpec | None = None) -> Tiling:
+    """The tiling with rows that hold vectors of one head: 32 columns of 16 elements."""
+    device = device or system().tier("hbm").device
+    return choose_tiling(model, device, 32 // up(model.head_dim, 16))
 
 
 def total(step: CompiledStep) -> Counter[str]:
@@ -70,19 +76,19 @@ def total(step: CompiledStep) -> Counter[str]:
     ],
 )
 def test_tiling_by_hand(head_dim: int, group: int, expected: tuple[int, int, int]) -> None:
-    tiling = choose_tiling(small(group, head_dim), system().tier("hbm").device)
+    tiling = tiling_of(small(group, head_dim))
     assert (tiling.queries, tiling.tokens, tiling.parts) == expected
     assert tiling.passes == -(-group // tiling.queries)
-    assert tiling.part_columns * tiling.parts == tiling.vector_columns
+    assert tiling.part_columns * tiling.parts == up(head_dim, 16)  # FP16 elements of a column
 
 
 def test_tiling_with_a_buffer_for_every_query() -> None:
     device = system("pam-hbm-gqa").tier("hbm").device  # 512 B x query heads per KV head
     for group in (1, 4, 5, 8):
-        tiling = choose_tiling(small(group), device)
+        tiling = tiling_of(small(group), device)
         assert (tiling.queries, tiling.tokens, tiling.passes) == (group, 128, 1)
     # 16 heads: an instruction names 15 queries, so two passes of 8: 8192 / 8 - 256 = 768 B.
-    tiling = choose_tiling(small(16), device)
+    tiling = tiling_of(small(16), device)
     assert (tiling.queries, tiling.tokens, tiling.passes) == (8, 384, 2)
 
 
@@ -90,21 +96,21 @@ def test_fp32_scores_take_twice_the_room() -> None:
     device = system().tier("hbm").device
     for changes in ({"score_dtype": "fp32"}, {"probability_dtype": "fp32"}):
         wide = replace(device, pim=replace(device.pim, **changes))
-        assert choose_tiling(small(1), wide).tokens == 64  # 256 + 4 x 64 = 512
+        assert tiling_of(small(1), wide).tokens == 64  # 256 + 4 x 64 = 512
 
 
 def test_a_buffer_too_small_for_anything() -> None:
     device = system().tier("hbm").device
     tiny = replace(device, pim=replace(device.pim, buffer_bytes=64))
     with pytest.raises(InputError, match="PU buffer must hold one column of a query and 16 scores"):
-        choose_tiling(small(1), tiny)
+        tiling_of(small(1), tiny)
 
 
 def expected_macs(step: CompiledStep, group: int) -> int:
     """Column reads: every slot that holds a token, K and V, once a pass."""
     tiling = step.tiling
     slots = sum(up(s.tokens, 4) for s in step.table.segments)
-    return 2 * slots * tiling.vector_columns * tiling.passes
+    return 2 * slots * step.table.key_columns * tiling.passes
 
 
 @pytest.mark.parametrize("start", range(1, 601, 50))
@@ -138,13 +144,13 @@ def test_every_shape_compiles_to_a_sound_program(
     widths = Counter({tiling.queries: group // tiling.queries})
     if group % tiling.queries:
         widths[group % tiling.queries] += 1
-    one_pass = 2 * tiling.vector_columns * sum(up(s.tokens, 4) for s in step.table.segments)
+    one_pass = 2 * step.table.key_columns * sum(up(s.tokens, 4) for s in step.table.segments)
     for width, passes in widths.items():
         assert counts[f"MACbg_q{width}"] == one_pass * passes
     tiles = sum(up(up(s.tokens, 4), tiling.tokens) for s in step.table.segments)
     # The logic die gets O and (m, l) of every head from every tile: a part's columns, and one more.
     assert counts["REDLD"] == tiles * group * tiling.parts * (tiling.part_columns + 1)
-    assert counts["WRQ"] == tiles * group * tiling.vector_columns
+    assert counts["WRQ"] == tiles * group * step.table.key_columns
 
 
 def test_llama_3_8b_by_hand() -> None:
@@ -187,8 +193,8 @@ def test_bindings_name_every_query_and_append_once() -> None:
             for stream, numbers in zip(
                 program.program.streams, binding.stream_segments, strict=True
             ):
-                unit = stream.unit
-                group = (unit.pseudo_channel * 2 + unit.sid) * 4 + unit.bank_group
+                pseudo_channel, sid, bank_group = stream.unit
+                group = (pseudo_channel * 2 + sid) * 4 + bank_group
                 assert {binding.segments[n].group for n in numbers} == {group}
             local = {(s.request, s.kv_head) for s in binding.segments}
             assert len(binding.queries) == len(local) * 3 * parts
@@ -222,13 +228,15 @@ def test_a_million_tokens_of_a_70b_model_compile_in_time() -> None:
 def test_variants_are_those_of_the_programs() -> None:
     step = compiled(small(group=5, head_dim=64), "700", system())
     names = set(total(step))
-    made = {f"MACbg_q{n}" for n in step.variants.queries}
+    made = {f"MACbg_q{n}" for n in step.variants.of("queries")}
     assert made == {n for n in names if n.startswith("MACbg")} == {"MACbg_q3", "MACbg_q2"}
     for prefix in ("MAX", "EXP", "SUM"):
         own = {n for n in names if n.startswith(prefix)}
-        assert own == {f"{prefix}_{e}" for e in step.variants.elements}
-    assert all(e % 16 == 0 for e in (*step.variants.elements, *step.variants.reduced_elements))
-    assert {f"REDBG_{e}" for e in step.variants.reduced_elements} == {
+        assert own == {f"{prefix}_{e}" for e in step.variants.of("elements")}
+    assert all(
+        e % 16 == 0 for e in (*step.variants.of("elements"), *step.variants.of("reduced_elements"))
+    )
+    assert {f"REDBG_{e}" for e in step.variants.of("reduced_elements")} == {
         n for n in names if n.startswith("REDBG")
     }
 
@@ -236,7 +244,7 @@ def test_variants_are_those_of_the_programs() -> None:
 def attention(step: CompiledStep, model: ModelSpec, contexts: tuple[int, ...]) -> None:
     """Runs every program on numbers, puts the channels together and compares with float64."""
     rng = np.random.default_rng(7)
-    d, columns = model.head_dim, step.tiling.vector_columns * 16
+    d, columns = model.head_dim, step.table.key_columns * 16
     shape = (model.kv_heads, max(contexts), d)
     keys = [rng.normal(size=shape).astype(np.float16) for _ in contexts]
     values = [rng.normal(size=shape).astype(np.float16) for _ in contexts]
@@ -260,11 +268,11 @@ def attention(step: CompiledStep, model: ModelSpec, contexts: tuple[int, ...]) -
                 token = s.blocks[i // 16] * 16 + i % 16
                 old = token < contexts[s.request] - 1  # the newest is appended by the program
                 slot = i // 4
-                for first, source in ((s.k_row, keys), (s.v_row, values)):
+                for (region,), source in ((s.key, keys), (s.value, values)):
                     machine.memory(unit).write(
                         (i % 4)[old],
-                        (first + slot // step.table.slots_per_row)[old],
-                        (slot % step.table.slots_per_row * step.table.vector_columns)[old],
+                        region.row(slot)[old],
+                        region.column_of(slot)[old],
                         padded(source[s.request][s.kv_head, token[old]]),
                     )
             result = machine.run(
@@ -341,7 +349,9 @@ def test_wrong_tier_and_device() -> None:
         compile_step(small(), make_step("1"), system(), "hbn")
     spec = system().tiers[0]
     other = replace(system(), tiers=(replace(spec, device=replace(spec.device, family="x")),))
-    with pytest.raises(InputError, match="family of hbm3-pam must be 'hbm_pim', not 'x'"):
+    with pytest.raises(
+        InputError, match="family of hbm3-pam must be one that models are compiled for, not 'x'"
+    ):
         compile_step(small(), make_step("1"), other)
 
 

@@ -356,17 +356,11 @@ BAD_OPTIONS = {
         "device must be a known name or a YAML file, not 'hbm3-pan' "
         "[--set tiers.hbm.device=hbm3-pan] (did you mean 'hbm3-pam'?)",
     ),
-    "layout that is none": (
-        "layout=head-spilt",
-        "layout must be one of 'head-split', 'head-fused' or 'token-major', not 'head-spilt' "
-        "[--set layout=head-spilt]",
-    ),
     "tier that is none": (
         "weights_tier=ddr",
         "weights_tier must be one of the tiers, not 'ddr' [--set weights_tier=ddr] (known: hbm)",
     ),
-    "nothing": ("layout=", "layout must be one of 'head-split', 'head-fused' or 'token-major', "
-                "not nothing [--set layout=]"),
+    "nothing": ("layout=", "layout must be text, not nothing [--set layout=]"),
     "not a number": ("tiers.hbm.devices=.nan",
                      "number must be finite, not .nan [--set tiers.hbm.devices=.nan]"),
     "contradiction": (

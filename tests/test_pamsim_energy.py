@@ -79,14 +79,14 @@ def evaluate(
     run = ChannelRun(
         program,
         CommandStream(np.zeros((0, 5), np.int32), ()),
-        describe(device, ProgramVariants((1,), (128,), (128,))),
+        describe(device, ProgramVariants(queries=(1,), elements=(128,), reduced_elements=(128,))),
         result,
         LAYERS,
     )
-    table = BlockTable("handmade", 2, 80, 16, 4, 8, 4, (), np.zeros((80, 16), np.int64), 0, 16384)
+    table = BlockTable("handmade", 2, 80, 16, 4, 8, 8, (), np.zeros((80, 16), np.int64), 0, 16384)
     compiled = CompiledStep(
-        "hbm", device, LAYERS, table, Tiling(1, 128, 1, 8, 8, 4, 1), (program,),
-        ProgramVariants((1,), (128,), (128,)), 80 - CHANNELS,
+        "hbm", device, LAYERS, table, Tiling(1, 128, 1, 8, 1), (program,),
+        ProgramVariants(queries=(1,), elements=(128,), reduced_elements=(128,)), 80 - CHANNELS,
     )  # fmt: skip
     quiet = TierActivity("hbm", 20_000_000, 0, 0, 0, 0, 0, 128)
     return account(
@@ -333,7 +333,9 @@ def test_a_link_with_energy_of_its_own_is_a_term_of_its_own() -> None:
 
 
 def test_every_command_of_the_family_has_its_work_and_banks() -> None:
-    description = describe(DEVICE, ProgramVariants((1, 2), (16,), (16,)))
+    description = describe(
+        DEVICE, ProgramVariants(queries=(1, 2), elements=(16,), reduced_elements=(16,))
+    )
     banks = {c.name: banks_of(c.name, DEVICE) for c in description.commands}
     for name in banks:
         command_work(name, DEVICE, 8)

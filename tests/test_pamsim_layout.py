@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pamsim.config import SystemSpec, load_system
 from pamsim.errors import CapacityError, InputError
-from pamsim.layout import BlockTable, get_layout, list_layouts
-from pamsim.layout.head_split import group_order
+from pamsim.layout import BlockTable, get_layout, layout_of, list_layouts, list_spreads
+from pamsim.layout.placing import group_order
 from pamsim.layout.spread import groups_per_pair, spread
-from pamsim.layout.stack import stack
+from pamsim.layout.stack import Share, Unit, stack
 from pamsim.layout.table import PLACE_FIELDS
 from pamsim.model import ModelSpec, load_model
 from pamsim.workload import make_step
@@ -66,10 +66,10 @@ def test_shares_hold_every_block_once(
 ) -> None:
     shares = spread(contexts, kv_heads, channels, 16, 4, least)
     tokens: Counter[tuple[int, int]] = Counter()
-    for request, head, n in zip(shares.request, shares.kv_head, shares.tokens, strict=True):
+    for request, head, n in zip(shares.request, shares.heads, shares.tokens, strict=True):
         tokens[int(request), int(head)] += int(n)
     assert tokens == {(r, h): c for r, c in enumerate(contexts) for h in range(kv_heads)}
-    assert Counter(zip(shares.request.tolist(), shares.kv_head.tolist(), strict=True)) == {
+    assert Counter(zip(shares.request.tolist(), shares.heads.tolist(), strict=True)) == {
         (r, h): int(shares.parts[shares.request == r][0])
         for r in range(len(contexts))
         for h in range(kv_heads)
@@ -130,10 +130,10 @@ def everything(table: BlockTable, layer: int) -> Counter[tuple[int, ...]]:
         base = int(table.rows_per_layer[s.channel, s.group]) * layer
         for i in range(s.tokens):
             slot, bank = divmod(i, table.banks)
-            row, place = divmod(slot, table.slots_per_row)
-            for first in (s.k_row, s.v_row):
-                where = (s.channel, s.group, bank, base + first + row)
-                places[*where, place * table.vector_columns] += 1
+            for region in s.regions:
+                row, place = divmod(slot, region.slots_per_row)
+                where = (s.channel, s.group, bank, base + region.first_row + row)
+                places[*where, place * region.slot_columns] += 1
     return places
 
 
@@ -142,8 +142,9 @@ def everything(table: BlockTable, layer: int) -> Counter[tuple[int, ...]]:
 def test_every_vector_has_its_own_place_inside_the_bank(head_dim: int, contexts: str) -> None:
     model = small(head_dim=head_dim)
     table = place(model, contexts)
-    assert table.vector_columns == -(-head_dim * 2 // 32)  # 32 B columns, 2 B elements
-    assert table.slots_per_row == 32 // table.vector_columns  # 32 columns in a row of 1 KiB
+    assert table.key_columns == -(-head_dim * 2 // 32)  # 32 B columns, 2 B elements
+    # 32 columns in a row of 1 KiB
+    assert table.segments[0].key[0].slots_per_row == 32 // table.key_columns
     seen: Counter[tuple[int, ...]] = Counter()
     for layer in range(model.layers):
         seen += everything(table, layer)
@@ -167,7 +168,7 @@ def test_packed_places_agree_with_the_segments() -> None:
 
     def field(name: str) -> np.ndarray:
         low, bits = PLACE_FIELDS[name]
-        return places.astype(np.int64) >> low & (1 << bits) - 1
+        return places >> np.uint64(low) & np.uint64((1 << bits) - 1)
 
     seen = everything(table, 1)
     names = ("channel", "group", "bank", "row", "column")
@@ -188,8 +189,7 @@ def test_equal_patterns_get_equal_rows() -> None:
     table = place(load_model("llama-3-8b"), [4096] * 40, system(5))
     patterns = Counter()
     for channel in range(80):
-        patterns[tuple((s.group, s.tokens, s.k_row, s.v_row) for s in table.segments
-                       if s.channel == channel)] += 1  # fmt: skip
+        patterns[tuple(s.place for s in table.segments if s.channel == channel)] += 1
     assert patterns.most_common(1)[0][1] == 80  # 320 pairs, 4 groups each: 16 shares a channel
 
 
@@ -231,19 +231,19 @@ def test_a_long_context_fills_a_channel_to_the_brim() -> None:
 
 def test_shares_divide_only_when_a_group_is_full() -> None:
     # Three shares of 64 tokens, two groups, 16 tokens a row: 4 rows of K and 4 of V each.
-    shares = [(64, 0), (64, 1), (64, 2)]
-    roomy = stack(shares, (0, 1), 10, 16, 16)
+    shares, unit = [Share(64, 0), Share(64, 1), Share(64, 2)], Unit(16, 2)
+    roomy = stack(shares, (0, 1), 10, 16, unit)
     assert [(p.share, p.group, p.tokens) for p in roomy] == [(0, 0, 64), (2, 0, 64), (1, 1, 64)]
-    tight = stack(shares, (0, 1), 10, 12, 16)  # 12 rows: 6 of K and 6 of V, 96 tokens
+    tight = stack(shares, (0, 1), 10, 12, unit)  # 12 rows: 6 of K and 6 of V, 96 tokens
     assert [(p.share, p.group, p.first_block, p.tokens) for p in tight] == [
         (0, 0, 0, 64),
         (2, 0, 0, 32),
         (1, 1, 0, 64),
         (2, 1, 2, 32),
     ]
-    assert all(p.v_row + (p.v_row - p.k_row) <= 22 for p in tight)
-    full = stack(shares, (0, 1), 10, 10, 16)  # 2 x 80 tokens for 192: some group runs over
-    assert max(2 * p.v_row - p.k_row for p in full) > 20
+    assert all(p.row + p.rows <= 22 for p in tight)
+    full = stack(shares, (0, 1), 10, 10, unit)  # 2 x 80 tokens for 192: some group runs over
+    assert max(p.row + p.rows for p in full) > 20
     assert sum(p.tokens for p in full) == 192
 
 
@@ -260,10 +260,22 @@ def test_divided_shares_use_the_whole_channel() -> None:
 
 
 def test_names_and_dimensions_that_cannot_be_used() -> None:
-    assert list_layouts() == ("head-split",)
-    with pytest.raises(InputError, match="did you mean 'head-split'"):
-        get_layout("head_split")
+    assert list_layouts() == ("head-fused", "head-split", "naive", "token-major")
+    assert list_spreads() == ("all", "channel", "head-parallel", "spread")
+    for option, message in (
+        (
+            "layout=head_split",
+            "layout must be one of 'head-fused', 'head-split', 'naive' or 'token-major', not "
+            "'head_split' [--set layout=head_split] (did you mean 'head-split'?)",
+        ),
+        (
+            "spread=chanel",
+            "spread must be one of 'all', 'channel', 'head-parallel' or 'spread', not 'chanel' "
+            "[--set spread=chanel] (did you mean 'channel'?)",
+        ),
+    ):
+        with pytest.raises(InputError) as caught:
+            layout_of(system(1, option))
+        assert str(caught.value) == message
     with pytest.raises(InputError, match="head_dim of llama-3-8b must be at most 512"):
         place(small(head_dim=513), "1")
-    with pytest.raises(InputError, match="spread must be a known rule, not 'thin'"):
-        place(small(), "1", replace(system(), spread="thin"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pamsim.compiler import compile_step
+from pamsim.compiler import compile_parts
 from pamsim.compiler.compiled import (
     AppendBinding,
     ChannelBinding,
@@ -17,13 +17,12 @@ from pamsim.compiler.compiled import (
     Tiling,
 )
 from pamsim.config import ProgramVariants, load_system
-from pamsim.errors import InputError
 from pamsim.layout.table import BlockTable
 from pamsim.model import load_model
-from pamsim.sim import simulate
-from pamsim.system import TierRun, step_timeline
+from pamsim.placement import TierShare
+from pamsim.system import PartRun, simulate_parts, step_timeline
 from pamsim.system.clock import rate_to_ps, ticks_to_ps
-from pamsim.system.exchange import exchange, merge_ps, pins_ps, reduction_ps
+from pamsim.system.exchange import Exchange, exchange, merge_ps, pins_ps, reduction_ps
 from pamsim.system.roofline import head_work, host_time_ps, output_work, qkv_work, weight_bandwidth
 from pamsim.system.schedule import Activity, latency_ps, schedule
 from pamsim.workload.step import DecodeStep
@@ -144,18 +143,23 @@ def split_step(bindings: list[tuple[int, list[QueryBinding], int]]) -> CompiledS
         )
         for i, (channel, queries, appends) in enumerate(bindings)
     )
-    table = BlockTable("handmade", 1, 80, 16, 4, 8, 4, (), np.zeros((80, 16), np.int64), 0, 16384)
+    table = BlockTable("handmade", 1, 80, 16, 4, 8, 8, (), np.zeros((80, 16), np.int64), 0, 16384)
     return CompiledStep(
-        "hbm", TIER.device, 1, table, Tiling(1, 128, 1, 8, 8, 4, 1), programs,
-        ProgramVariants((1,), (), ()), 80 - len(bindings),
+        "hbm", TIER.device, 1, table, Tiling(1, 128, 1, 8, 1), programs,
+        ProgramVariants(queries=(1,)), 80 - len(bindings),
     )  # fmt: skip
+
+
+def exchanged(bindings: list[tuple[int, list[QueryBinding], int]]) -> Exchange:
+    share = TierShare("hbm", (0,), DecodeStep((1,)), (0,), (False,), (True,))
+    return exchange(split_step(bindings), share, MODEL, TIER)
 
 
 class TestExchange:
     """d = 128: a query is 256 B, (O, m, l) in FP32 are 128 x 4 + 8 = 520 B. 16 channels a stack."""
 
     def test_a_whole_query_goes_in_and_out_once(self) -> None:
-        found = exchange(split_step([(20, [QueryBinding(0, 0, 0, True)], 2)]), TIER, MODEL)
+        found = exchanged([(20, [QueryBinding(0, 0, 0, True)], 2)])
         assert found.query_bytes_by_device == (0, 256, 0, 0, 0)
         assert found.append_bytes_by_device == (0, 512, 0, 0, 0)
         assert found.result_bytes_by_device == (0, 256, 0, 0, 0)
@@ -164,7 +168,7 @@ class TestExchange:
 
     def test_parts_in_one_stack_are_merged_on_its_logic_die(self) -> None:
         part = QueryBinding(0, 0, 0, False)
-        found = exchange(split_step([(0, [part], 0), (1, [part], 0), (2, [part], 0)]), TIER, MODEL)
+        found = exchanged([(0, [part], 0), (1, [part], 0), (2, [part], 0)])
         assert found.query_bytes_by_device == (256, 0, 0, 0, 0)  # once a stack
         assert found.local_merges_by_device == (3, 0, 0, 0, 0)
         assert found.partial_bytes == 3 * 520
@@ -175,7 +179,7 @@ class TestExchange:
 
     def test_parts_in_two_stacks_cross_the_link_once(self) -> None:
         part = QueryBinding(0, 0, 0, False)
-        found = exchange(split_step([(15, [part], 0), (16, [part], 0)]), TIER, MODEL)
+        found = exchanged([(15, [part], 0), (16, [part], 0)])
         assert found.query_bytes_by_device == (256, 256, 0, 0, 0)
         assert found.sent_bytes_by_device == (0, 520, 0, 0, 0)
         assert found.received_bytes_by_device == (520, 0, 0, 0, 0)
@@ -207,20 +211,20 @@ STEP = DecodeStep((300, 40))
 
 
 @pytest.fixture(scope="module")
-def run() -> TierRun:
-    compiled = compile_step(MODEL, STEP, SYSTEM)
-    return TierRun(compiled, simulate(compiled, threads=1))
+def run() -> PartRun:
+    (found,) = simulate_parts(compile_parts(MODEL, STEP, SYSTEM), threads=1)
+    return found
 
 
 class TestStep:
-    def test_attention_lasts_as_long_as_the_slowest_channel(self, run: TierRun) -> None:
+    def test_attention_lasts_as_long_as_the_slowest_channel(self, run: PartRun) -> None:
         result = step_timeline(SYSTEM, MODEL, STEP, [run])
         slowest = max(r.result.ticks for r in run.runs)
         tasks = [t for t in result.tasks if t.task == "attention"]
         assert len(tasks) == MODEL.layers == 32
         assert {t.duration_ps for t in tasks} == {ticks_to_ps(slowest, 2_600_000_000)}
 
-    def test_every_layer_goes_through_its_tasks_in_order(self, run: TierRun) -> None:
+    def test_every_layer_goes_through_its_tasks_in_order(self, run: PartRun) -> None:
         result = step_timeline(SYSTEM, MODEL, STEP, [run])
         names = [t.task for t in result.tasks if t.layer == 7]
         assert names == [
@@ -230,21 +234,19 @@ class TestStep:
         assert all(t.critical for t in result.tasks)
         assert result.latency_ps == sum(t.duration_ps for t in result.tasks)
 
-    def test_traffic_is_counted_for_all_layers(self, run: TierRun) -> None:
+    def test_traffic_is_counted_for_all_layers(self, run: PartRun) -> None:
         activity = step_timeline(SYSTEM, MODEL, STEP, [run]).activity.tiers[0]
         # Every pair lies in one channel: 2 x 32 queries of 256 B, 2 x 8 new K and V vectors.
         assert activity.query_bytes == 32 * 2 * 32 * 256
         assert activity.append_bytes == 32 * 2 * 8 * 2 * 256
         assert activity.result_bytes == activity.query_bytes
 
-    def test_several_instances_are_refused(self, run: TierRun) -> None:
-        with pytest.raises(InputError, match="instances must be 1"):
-            step_timeline(replace(SYSTEM, instances=8), MODEL, STEP, [run])
-
-    def test_two_tiers_attend_in_parallel(self, run: TierRun) -> None:
+    def test_two_tiers_attend_in_parallel(self, run: PartRun) -> None:
         slow = replace(TIER, name="far", link=replace(TIER.link, name="cable", latency_ps=10**9))
         system = replace(SYSTEM, tiers=(TIER, slow))
-        far = TierRun(replace(run.compiled, tier="far"), run.runs)
+        share = replace(run.part.share, tier="far")
+        compiled = replace(run.part.step, tier="far")
+        far = PartRun(replace(run.part, share=share, step=compiled), run.runs)
         result = step_timeline(system, MODEL, STEP, [run, far])
         layer = {(t.task, t.resource): t for t in result.tasks if t.layer == 0}
         near_start = layer["query_broadcast", TIER.link.name].start_ps

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pamsim.config import load_system
 from pamsim.layout import get_layout
-from pamsim.layout.table import BlockTable, Segment
+from pamsim.layout.table import BlockTable, Region
 from pamsim.model import load_model
 from pamsim.validate import prove_layout
 from pamsim.workload.step import DecodeStep
@@ -32,6 +32,12 @@ def with_segment(number: int, **changes: object) -> BlockTable:
     segments = list(held.segments)
     segments[number] = replace(segments[number], **changes)  # type: ignore[arg-type]
     return replace(held, segments=tuple(segments))
+
+
+def with_region(number: int, name: str, **changes: int) -> BlockTable:
+    """The table with the only region of a segment's K or V changed."""
+    (region,) = getattr(table().segments[number], name)
+    return with_segment(number, **{name: (replace(region, **changes),)})
 
 
 @given(
@@ -83,10 +89,10 @@ def test_tail_and_padding_are_over_fetch() -> None:
     [
         (replace(table(), segments=table().segments[1:]), "has no place"),
         (replace(table(), segments=(*table().segments, table().segments[0])), "has two places"),
-        (with_segment(0, k_row=table().segments[0].v_row), "is not read back"),
-        (with_segment(3, k_row=table().segments[0].k_row, channel=0, group=0), "not read back"),
-        (with_segment(0, k_row=9), "must begin at 10, not 9"),
-        (with_segment(0, v_row=16384), "must end below 16384"),
+        (with_segment(0, key=table().segments[0].value[::-1]), "is not read back"),
+        (with_segment(3, key=table().segments[0].key, channel=0, group=0), "not read back"),
+        (with_region(0, "key", first_row=9), "must begin at 10, not 9"),
+        (with_region(0, "value", first_row=16384), "must end below 16384"),
         (with_segment(0, channel=80), "channel of segment of request 0, KV head 0 must be"),
         (with_segment(0, group=16), "group of segment"),
         (with_segment(0, request=2), "request of segment"),
@@ -95,13 +101,16 @@ def test_tail_and_padding_are_over_fetch() -> None:
         (with_segment(0, tokens=table().segments[0].tokens - 1), "must hold whole blocks"),
         (with_segment(0, blocks=table().segments[0].blocks[::-1]), "must ascend"),
         (with_segment(0, blocks=table().segments[0].blocks + 5), "must ascend within 0 to 6"),
-        (replace(table(), rows_per_layer=table().rows_per_layer - 1), "holds two things"),
-        (replace(table(), rows_per_layer=table().rows_per_layer * 0), "holds two things"),
+        (replace(table(), rows_per_layer=table().rows_per_layer - 1), "holds two layers"),
+        (replace(table(), rows_per_layer=table().rows_per_layer * 0), "holds two layers"),
         (replace(table(), rows=32768), "rows of the table must be 16384, not 32768"),
         (replace(table(), layers=1), "layers of the table must be 2, not 1"),
         (replace(table(), banks=8), "banks of the table must be 4, not 8"),
-        (replace(table(), slots_per_row=5), "a row must hold 5 vectors"),
-        (replace(table(), vector_columns=4), "a vector must have 256 bytes"),
+        (with_region(0, "key", slots_per_row=5), "a row must hold 5 vectors"),
+        (with_region(0, "value", column=1), "a row must hold 4 vectors"),
+        (with_region(0, "key", slot_columns=7), "must be 8 columns apart"),
+        (with_region(0, "key", block_rows=2), "blocks of 2 rows must not meet"),
+        (with_region(0, "value", vector_columns=4), "a vector must have 256 bytes"),
     ],
 )
 def test_damage_is_found(damaged: BlockTable, message: str) -> None:
@@ -129,20 +138,22 @@ def test_interleaved_layers_are_looked_at_one_by_one() -> None:
     shape, step = model(1, 1, 128, layers=32), DecodeStep((32,))
     held = place(shape, step, SYSTEM, [(0, 0)])
     (segment,) = held.segments
-    apart = Segment(0, 0, 0, 0, segment.tokens, 10, 100, segment.blocks)
+    key, value = Region(10, 4, 8, 0, 8), Region(100, 4, 8, 0, 8)
+    apart = replace(segment, key=(key,), value=(value,))
     rows = np.full_like(held.rows_per_layer, 2)
     held = replace(held, segments=(apart,), rows_per_layer=rows)
     assert prove_layout(held, shape, step, SYSTEM).verdict == "passed"
-    near = replace(held, segments=(replace(apart, v_row=73),))  # K of layer 31 is in rows 72, 73
+    value = replace(value, first_row=73)  # K of layer 31 is in rows 72, 73
+    near = replace(held, segments=(replace(apart, value=(value,)),))
     verdict = prove_layout(near, shape, step, SYSTEM)
-    assert "row 73 of channel 0, group 0 holds two things" in verdict.first_fault
+    assert "row 73 of channel 0, group 0 holds two layers" in verdict.first_fault
 
 
 def test_places_of_the_table_are_what_is_read() -> None:
     class Wrong(BlockTable):
         def places(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
             keys, places = super().places(layer)
-            return keys, places + np.uint64(1 << 5)  # one row on
+            return keys, places + np.uint64(1 << 8)  # one row on
 
     held = table()
     wrong = Wrong(**{name: getattr(held, name) for name in held.__dataclass_fields__})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from timing_logs import COMMANDS, DEVICE, LEVELS, REFI, Log, depth
 
 from pamsim.config.spec import DeviceSpec
-from pamsim.validate.timing import FAMILIES, Checker, TimingVerdict, check_log
+from pamsim.validate.timing import Checker, TimingVerdict, check_log, find_family
 from pamsim.validate.timing.rule import Check, PairRule, RowUse, gap_in_ticks, split_operand
 from pamsim.validate.timing.table import CommandTable
 
@@ -49,7 +49,7 @@ def test_pieces_make_no_difference(log: np.ndarray, cuts: list[int]) -> None:
 
 def scalar_pairs(log: np.ndarray) -> dict[str, int]:
     """The pairwise rules by two nested loops over the log, wildcards compared as written."""
-    family = FAMILIES["hbm_pim"]
+    family = find_family("hbm_pim")
     table = CommandTable(family, DEVICE, COMMANDS)
     derived = family.derived(DEVICE)
     found: dict[str, int] = {}
@@ -78,7 +78,7 @@ def scalar_pairs(log: np.ndarray) -> dict[str, int]:
 
 def scalar_rows(log: np.ndarray) -> dict[str, int]:
     """Row state by a loop over the log and a dictionary of banks."""
-    family = FAMILIES["hbm_pim"]
+    family = find_family("hbm_pim")
     uses = {kind.name: kind.row_use for kind in family.kinds}
     state: dict[tuple[int, ...], int] = {}
     found: dict[str, int] = {}
@@ -117,7 +117,7 @@ def scalar_rows(log: np.ndarray) -> dict[str, int]:
 @given(logs())
 def test_the_arrays_find_what_a_plain_loop_finds(log: np.ndarray) -> None:
     by_rule = check_log(DEVICE, LEVELS, COMMANDS, log, ticks=END).by_rule
-    family = FAMILIES["hbm_pim"]
+    family = find_family("hbm_pim")
     pairs = {rule.name for rule in family.pairs}
     assert {name: n for name, n in by_rule.items() if name in pairs} == scalar_pairs(log)
     state = {

@@ -16,7 +16,7 @@ from timing_cases import (
 from timing_logs import COMMANDS, DEVICE, LEVELS, REFI, Log, Where, depth, device
 
 from pamsim.config.spec import DeviceSpec
-from pamsim.validate.timing import FAMILIES, TimingVerdict, check_log
+from pamsim.validate.timing import TimingVerdict, check_log, find_family
 from pamsim.validate.timing.rule import split_operand
 
 START = REFI + 401  # of the earlier command: one REFab may come here, none is overdue
@@ -91,7 +91,7 @@ def test_a_gap_holds_only_in_its_scope(case: Case) -> None:
 
 
 def test_every_edge_of_every_rule_has_a_case() -> None:
-    family = FAMILIES["hbm_pim"]
+    family = find_family("hbm_pim")
     edges = {
         (rule.name, earlier, later)
         for rule in family.pairs
@@ -108,7 +108,7 @@ def test_every_edge_of_every_rule_has_a_case() -> None:
 
 
 def test_every_command_of_a_rule_has_a_kind() -> None:
-    family = FAMILIES["hbm_pim"]
+    family = find_family("hbm_pim")
     kinds = {kind.name for kind in family.kinds}
     named = {n for rule in family.pairs for edge in rule.edges for side in edge for n in side}
     assert named == kinds

@@ -89,7 +89,7 @@ def test_encode_refuses(instruction: Instruction, message: str) -> None:
 
 
 def test_encode_refuses_a_unit() -> None:
-    with pytest.raises(IsaError, match="unit must be numbers between 0 and 255"):
+    with pytest.raises(IsaError, match="unit must be 3 numbers between 0 and 255"):
         encode(Program("hbm_pim", (Stream(Unit(0, 0, 256), ()),)))
 
 
@@ -114,7 +114,7 @@ def patched(offset: int, data: bytes) -> bytes:
         (patched(8, b"\xff\0\xff"), 8, "must be one of"),
         (patched(28, b"\1"), 28, "reserved bytes must be 0"),
         (patched(24, b"\xff\xff\xff\xff"), len(GOOD), "stream table must hold 4294967295 streams"),
-        (patched(35, b"\1"), 35, "reserved byte must be 0"),
+        (patched(35, b"\1"), 35, "reserved bytes must be 0"),
         (patched(36, b"\xff\xff\xff\xff"), len(GOOD), "for 4294967295 instructions"),
         (GOOD[:-1], len(GOOD) - 1, "must have 56 bytes for 2 instructions, not 55"),
         (GOOD + b"\0", len(GOOD), "must have 56 bytes for 2 instructions, not 57"),

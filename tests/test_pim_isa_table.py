@@ -13,13 +13,13 @@ from pim_isa.expression import parse
 from pim_isa.table import parse_table
 
 TEXT = files("pim_isa").joinpath("tables", "hbm_pim.toml").read_text(encoding="utf-8")
-CONFIGURED = {"queries": 3, "part": 8, "vector": 8}
+CONFIGURED = {"queries": 3, "part": 8, "vector": 8, "format": 0, "extra_cycles": 0}
 
 
 def test_hbm_pim_is_a_family() -> None:
     assert "hbm_pim" in families()
     table = load("hbm_pim")
-    assert [s.opcode for s in table.instructions] == list(range(19))  # 19 instructions from 0
+    assert [s.opcode for s in table.instructions] == list(range(22))  # 22 instructions from 0
     assert table is load("hbm_pim")
 
 
@@ -39,9 +39,10 @@ def test_unknown_family_suggests_one() -> None:
         ("min = 1, max = 15", "min = 1, max = 16", "range of CFG queries must fit its 4 bits"),
         ('command = "MAX_{e}"', 'command = "MAX_{f}"', "names no variable: 'f'"),
         ('count = "columns"', 'count = "colums"', r"'colums' \(did you mean 'columns'\?\)"),
-        ('n = "queries"', 'n = "__import__(1)"', "must call only up"),
-        ('n = "queries"', 'n = "queries.real"', "must not hold Attribute"),
-        ('n = "queries"', 'n = "1.5"', "must hold integers only, not 1.5"),
+        ('s = "queries"', 's = "__import__(1)"', "must call only up"),
+        ('s = "queries"', 's = "queries.real"', "must not hold Attribute"),
+        ('s = "queries"', 's = "1.5"', "must hold integers only, not 1.5"),
+        ('pack = "1 if format', 'pack = "1 if form', "names no operand: 'form'"),
         ('scope = "pseudo_channel"', 'scope = "rank"', "scope of RDR must be one of"),
         ('close = "END"', 'close = "ENDS"', "no instruction 'ENDS'"),
         ("default = 0", "default = -1", "must be between 0 and"),
@@ -105,15 +106,15 @@ def test_make_refuses(mnemonic: str, operands: dict[str, int], message: str) -> 
     ],
 )
 def test_expansion(mnemonic: str, operands: dict[str, int], expected: tuple[object, ...]) -> None:
-    (command,) = expand_counts(load("hbm_pim").make(mnemonic, **operands), CONFIGURED)
+    (command,) = expand_counts(load("hbm_pim").make(mnemonic, **operands), CONFIGURED, "hbm_pim")
     assert tuple(command.__dict__.values()) == expected
 
 
 def test_expansion_of_control_is_empty_and_needs_the_configuration_else() -> None:
     table = load("hbm_pim")
-    assert expand_counts(table.make("CLRO"), {}) == ()
+    assert expand_counts(table.make("CLRO"), {}, "hbm_pim") == ()
     with pytest.raises(IsaError, match="needs a value of 'queries'"):
-        expand_counts(table.make("REDG"), {})
+        expand_counts(table.make("REDG"), {}, "hbm_pim")
 
 
 def test_expressions() -> None:

@@ -27,7 +27,7 @@ from reference import generate, hbm3
 from reference.compare import as_python, disagreement, minimise, outcome
 from reference.generate import Case
 from reference.recorded import read
-from reference.variants import with_binding_windows, with_refresh_later
+from reference.variants import with_binding_windows, with_refresh_in_turn, with_refresh_later
 from test_pyramulator_bridge_recorded import FILES
 from test_pyramulator_golden import FOLDER as STOCK
 from test_pyramulator_golden import VARIANTS, golden_case
@@ -109,6 +109,13 @@ def test_random_cases_agree(block: int) -> None:
         must_agree(case, f"seed {seed}")
         if seed % 4 == 0 and any(row.window > 1 for row in case.description.rows):
             must_agree(with_binding_windows(case), f"seed {seed}, binding windows")
+
+
+@pytest.mark.parametrize("level", range(3))
+def test_random_cases_with_refresh_in_turn_agree(level: int) -> None:
+    for seed in range(FIRST + level, FIRST + SEEDS, 6):
+        case = with_refresh_in_turn(generate.case(random.Random(seed)), level)
+        must_agree(case, f"seed {seed}, in turn in level {level}")
 
 
 # Hypothesis draws a seed and not every number of the case: twenty times as many cases a second, and

@@ -221,7 +221,7 @@ def test_streams_come_before_the_first_advance() -> None:
 
 
 def test_the_build_has_a_name() -> None:
-    assert lib.pyr_abi_version() == 1
+    assert lib.pyr_abi_version() == 2
     assert len(build_id()) == 16 and int(build_id(), 16) >= 0
     assert b"g++" in ffi.string(lib.pyr_build_info())
     assert BARRIER > END > LOOP

@@ -74,7 +74,7 @@ SOME_GROUPS = {
 
 @cache
 def description_of(name: str) -> Description:
-    return describe(load_device(name), ProgramVariants((1,), (), ()))
+    return describe(load_device(name), ProgramVariants(queries=(1,)))
 
 
 @cache

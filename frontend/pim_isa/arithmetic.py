@@ -1,7 +1,9 @@
 """The numbers of a PIM unit: formats, rounding, order of additions, saturation.
 
-Operands are FP16. A product of two FP16 numbers has 22 significant bits and is exact in FP32. Every
-FP32 operation rounds to nearest, ties to even; there is no fused multiply-add.
+Operands are FP16, or K and V elements of a packed format (`pim_isa.formats`) against FP16 queries and
+exponentials. Such a product has at most 22 significant bits and is exact in FP32. An INT8 or INT4 V is
+weighed with exponential x scale, 22 bits in FP32; that product is rounded. Every FP32 operation rounds
+to nearest, ties to even; there is no fused multiply-add.
 """
 
 from __future__ import annotations
@@ -74,6 +76,12 @@ def exponential(difference: np.ndarray, dtype: Literal["fp16", "fp32"]) -> np.nd
         if dtype == "fp16":
             return exact.astype(np.float16).astype(np.float32)
         return exact.astype(np.float32)
+
+
+def soft_cap(scores: np.ndarray, cap: float, dtype: Literal["fp16", "fp32"]) -> np.ndarray:
+    """cap x tanh(score / cap) of float64 scores, rounded once to FP16 or FP32; as float32."""
+    exact = cap * np.tanh(scores / cap)
+    return exact.astype(np.float16 if dtype == "fp16" else np.float32).astype(np.float32)
 
 
 def sum_in_order(values: np.ndarray) -> np.ndarray:

@@ -23,7 +23,6 @@ from pim_isa.table import InstructionTable, check_value, families, load
 
 _TOKEN = re.compile(r"[^\s;]+")
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)\Z")
-_UNIT = ("pc", "sid", "bg")
 
 
 def assemble(text: str) -> Program:
@@ -59,7 +58,7 @@ def assemble(text: str) -> Program:
         elif table is None:
             raise IsaError(f"'.family' must come before {word!r}", line=line, column=column)
         elif word == ".stream":
-            streams.append((_unit(tokens, line), []))
+            streams.append((_unit(table, tokens, line), []))
         elif not streams:
             raise IsaError(f"'.stream' must come before {word!r}", line=line, column=column)
         else:
@@ -85,9 +84,9 @@ def _family(tokens: list[tuple[str, int]], line: int) -> InstructionTable:
     return load(name)
 
 
-def _unit(tokens: list[tuple[str, int]], line: int) -> Unit:
-    values = _operands(".stream", tokens, line, _UNIT)
-    for name in _UNIT:
+def _unit(table: InstructionTable, tokens: list[tuple[str, int]], line: int) -> Unit:
+    values = _operands(".stream", tokens, line, table.unit)
+    for name in table.unit:
         if name not in values:
             raise IsaError(f"'.stream' must be given {name!r}", line=line, column=tokens[0][1])
         value, column = values[name]
@@ -95,7 +94,7 @@ def _unit(tokens: list[tuple[str, int]], line: int) -> Unit:
             raise IsaError(
                 f".stream {name} must be between 0 and 255, not {value}", line=line, column=column
             )
-    return Unit(*(values[name][0] for name in _UNIT))
+    return Unit(*(values[name][0] for name in table.unit))
 
 
 def _instruction(table: InstructionTable, tokens: list[tuple[str, int]], line: int) -> Instruction:

@@ -168,6 +168,8 @@ class _Walk:
 
 
 def _configured_names(spec: InstructionSpec, table: InstructionTable) -> set[str]:
+    if not table.configured_by:
+        return set()
     configured = set(table.spec(table.configured_by).names)
     needed: set[str] = set()
     for limit in spec.limits:

@@ -21,10 +21,11 @@ def decode(data: bytes) -> Program:
             offset=len(data),
         )
     for _ in range(streams):
-        pseudo_channel, sid, bank_group, zero, count = STREAM.unpack_from(data, at)
-        if zero:
-            raise IsaError(f"reserved byte must be 0, not {zero}", offset=at + 3)
-        units.append(Unit(pseudo_channel, sid, bank_group))
+        *numbers, count = STREAM.unpack_from(data, at)
+        unit, unused = numbers[: len(table.unit)], numbers[len(table.unit) :]
+        if any(unused):
+            raise IsaError(f"reserved bytes must be 0, not {unused}", offset=at + len(table.unit))
+        units.append(Unit(*unit))
         counts.append(count)
         at += STREAM.size
     end = at + sum(counts) * WORD_BYTES
@@ -41,8 +42,8 @@ def decode(data: bytes) -> Program:
         decoded[k] = decode_word(table, int(unique[k]), at + int(first[k]) * WORD_BYTES)
     instructions = [decoded[k] for k in inverse.tolist()]
     result, start = [], 0
-    for unit, count in zip(units, counts, strict=True):
-        result.append(Stream(unit, tuple(instructions[start : start + count])))
+    for place, count in zip(units, counts, strict=True):
+        result.append(Stream(place, tuple(instructions[start : start + count])))
         start += count
     return Program(table.family, tuple(result))
 

@@ -18,8 +18,8 @@ def disassemble(program: Program) -> str:
     lines = [f".family {program.family}"]
     texts: dict[Instruction, str] = {}
     for stream in program.streams:
-        unit = stream.unit
-        lines += ["", f".stream pc={unit.pseudo_channel} sid={unit.sid} bg={unit.bank_group}"]
+        unit = (f"{name}={n}" for name, n in zip(table.unit, stream.unit, strict=True))
+        lines += ["", " ".join((".stream", *unit))]
         depth = 1
         for instruction in stream.instructions:
             text = texts.get(instruction)

@@ -10,6 +10,9 @@ def render(family: str) -> str:
     table = load(family)
     constants = "\n".join(f"| `{k}` | {v} |" for k, v in table.constants.items() if k != "version")
     variables = "\n".join(f"- `{{{n}}}` = `{e}`" for n, e in table.variables.items())
+    derived = "".join(f"- `{n}` = `{e}`\n" for n, e in table.derived.items())
+    if derived:
+        derived = f"Expressions also use\n\n{derived}\n"
     steps = "\n".join(f"- i x `{s}` to every `{name}`" for name, s in table.loop.steps.items())
     index = "\n".join(
         f"| {s.opcode} | [{s.mnemonic}](#{s.mnemonic.lower()}) | {s.unit} | {s.summary} |"
@@ -38,7 +41,7 @@ Loops nest and their additions add up.
 |---|---|
 {constants}
 
-Names of expanded commands carry numbers (`up(x, y)` is x rounded up to a multiple of y; the
+{derived}Names of expanded commands carry numbers (`up(x, y)` is x rounded up to a multiple of y; the
 operands of the last `{table.configured_by}` are known):
 
 {variables}

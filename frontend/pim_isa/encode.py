@@ -6,7 +6,7 @@ from operator import index
 
 import numpy as np
 
-from pim_isa.binary import CONTAINER_VERSION, HEADER, MAGIC, STREAM
+from pim_isa.binary import CONTAINER_VERSION, HEADER, MAGIC, STREAM, UNIT_BYTES
 from pim_isa.errors import IsaError
 from pim_isa.program import Instruction, Program
 from pim_isa.table import InstructionTable, check_value, load
@@ -22,10 +22,15 @@ def encode(program: Program) -> bytes:
     known: dict[Instruction, int] = {}
     header, words = [], []
     for number, stream in enumerate(program.streams):
-        unit = (stream.unit.pseudo_channel, stream.unit.sid, stream.unit.bank_group)
-        if any(not 0 <= value <= 255 for value in unit):
-            raise IsaError(f"unit must be numbers between 0 and 255, not {unit}", stream=number)
-        header.append(STREAM.pack(*unit, 0, len(stream.instructions)))
+        unit = tuple(stream.unit)
+        if len(unit) != len(table.unit) or any(not 0 <= value <= 255 for value in unit):
+            raise IsaError(
+                f"unit must be {len(table.unit)} numbers between 0 and 255 "
+                f"({', '.join(table.unit)}), not {unit}",
+                stream=number,
+            )
+        unused = (0,) * (UNIT_BYTES - len(unit))
+        header.append(STREAM.pack(*unit, *unused, len(stream.instructions)))
         for place, instruction in enumerate(stream.instructions):
             word = known.get(instruction)
             if word is None:

@@ -19,7 +19,7 @@ class ExpandedCommand:
     """`repeat` runs of `count` consecutive columns of one command, `repeat_step` columns apart."""
 
     command: str  # final, e.g. "MACbg_q1"
-    scope: str  # "bank", "group" or "pseudo_channel"
+    scope: str  # one of the table's scopes, e.g. "bank"
     row: bool  # works on the row that the instruction names
     count: int
     repeat: int
@@ -36,7 +36,7 @@ def configuration(instruction: Instruction) -> dict[str, int]:
 
 
 def expand_counts(
-    instruction: Instruction, state: Mapping[str, int], family: str = "hbm_pim"
+    instruction: Instruction, state: Mapping[str, int], family: str
 ) -> tuple[ExpandedCommand, ...]:
     """The commands of an instruction, in order, in the state of the last configuring instruction.
 

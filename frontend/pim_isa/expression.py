@@ -11,8 +11,8 @@ from types import CodeType
 from pim_isa.errors import IsaError
 
 _ALLOWED = (
-    ast.Expression, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.IfExp, ast.Compare, ast.Lt, ast.LtE,
-    ast.Name, ast.Load, ast.Constant, ast.Call,
+    ast.Expression, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.IfExp, ast.Compare,
+    ast.Lt, ast.LtE, ast.Name, ast.Load, ast.Constant, ast.Call,
 )  # fmt: skip
 
 
@@ -25,15 +25,16 @@ _SCOPE = {"__builtins__": {}, "up": _round_up}
 
 @dataclass(frozen=True)
 class Expression:
-    """A checked expression; `names` are the values it needs."""
+    """A checked expression; `names` are the values it needs. code: with derived names replaced."""
 
     text: str
     names: frozenset[str]
+    code: str
 
     def __call__(self, values: Mapping[str, int]) -> int:
         """Its value. Raises IsaError if a name has no value."""
         try:
-            return int(eval(_code(self.text), _SCOPE, values))
+            return int(eval(_code(self.code), _SCOPE, values))
         except NameError as error:
             raise IsaError(f"{self.text!r} needs a value of {error.name!r}") from None
 
@@ -41,8 +42,11 @@ class Expression:
         return self.text
 
 
-def parse(text: str) -> Expression:
-    """Reads integers, names, + - *, < <=, `a if b else c`, up(x, y). Raises IsaError otherwise."""
+def parse(text: str, derived: Mapping[str, Expression] | None = None) -> Expression:
+    """Reads integers, names, + - * //, < <=, `a if b else c`, up(x, y). Raises IsaError otherwise.
+
+    derived: names that stand for expressions.
+    """
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
@@ -59,7 +63,24 @@ def parse(text: str) -> Expression:
             raise IsaError(f"expression {text!r} must call only up(x, y)")
         if isinstance(node, ast.Name) and node.id != "up":
             names.add(node.id)
-    return Expression(text, frozenset(names))
+    known = {name: derived[name] for name in names if derived and name in derived}
+    if not known:
+        return Expression(text, frozenset(names), text)
+    inner = frozenset[str]().union(*(e.names for e in known.values()))
+    code = ast.unparse(_Replace(known).visit(tree))
+    return Expression(text, frozenset(names - known.keys()) | inner, code)
+
+
+class _Replace(ast.NodeTransformer):
+    """Puts derived expressions in the place of their names."""
+
+    def __init__(self, known: Mapping[str, Expression]) -> None:
+        self.known = known
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id not in self.known:
+            return node
+        return ast.parse(self.known[node.id].code, mode="eval").body
 
 
 @cache

@@ -88,7 +88,8 @@ class Machine:
             rows = self.rows or 1 + max(
                 f.maximum for s in self.table.instructions for f in s.fields if f.name == "row"
             )
-            held = self._memory[unit] = GroupMemory(
+            make = getattr(self._semantics, "Memory", GroupMemory)
+            held = self._memory[unit] = make(
                 constants["banks"], constants["row_columns"], constants["lanes"], rows
             )
         return held
@@ -109,14 +110,14 @@ class Machine:
         """Runs the program, or the streams given, to the end.
 
         queries: query number -> float16 [elements], softmax scale folded in. appends: source number
-        -> float16 [elements]. wanted: query numbers to compute; the work on others is left out (and
-        their queries and appends need not be given). Raises IsaError, with stream and instruction,
-        for what the hardware could not do.
+        -> float16 [elements], or uint16 words of a packed format. wanted: query numbers to compute;
+        the work on others is left out (and their queries and appends need not be given). Raises
+        IsaError, with stream and instruction, for what the hardware could not do.
         """
         die = self._semantics.LogicDie(
             self.arithmetic,
             {k: np.asarray(v, np.float16).astype(np.float32) for k, v in queries.items()},
-            {k: np.asarray(v, np.float16) for k, v in (appends or {}).items()},
+            {k: _stored(v) for k, v in (appends or {}).items()},
             None if wanted is None else frozenset(wanted),
             record,
             epochs=np.zeros([len(self.program.streams)] * 2, dtype=np.int64),
@@ -241,6 +242,11 @@ class Machine:
             tuple([given[name] for name in names]),
             self._stepped[mnemonic],
         )
+
+
+def _stored(vector: np.ndarray) -> np.ndarray:
+    vector = np.asarray(vector)
+    return vector if vector.dtype == np.uint16 else vector.astype(np.float16)
 
 
 def _semantics(family: str) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from pim_isa.errors import IsaError
+from pim_isa.formats import FORMATS, Format
+
+NOT_WRITTEN = np.array(np.nan, dtype=np.float16).view(np.uint16)
 
 
 class GroupMemory:
-    """Rows of the banks of one group, sparse: float16 [rows held, banks, columns, lanes].
+    """Rows of the banks of one group, sparse: 16-bit words [rows held, banks, columns, lanes].
 
     What was never written reads as NaN, so that a program which uses it cannot go unnoticed.
     """
@@ -17,16 +20,20 @@ class GroupMemory:
         self.banks, self.columns, self.lanes, self.rows = banks, columns, lanes, rows
         self._place = np.full(rows, -1, dtype=np.int32)
         self._held = 0
-        self._data = np.empty((0, banks, columns, lanes), dtype=np.float16)
+        self._words = np.empty((0, banks, columns, lanes), dtype=np.uint16)
+        self._written = np.empty((0, banks, columns), dtype=np.bool_)
 
     def write(
         self, bank: np.ndarray, row: np.ndarray, column: np.ndarray, vectors: np.ndarray
     ) -> None:
         """Writes vectors [n, width] (width a multiple of the lanes) at bank, row, first column [n].
 
-        Raises IsaError if one reaches beyond its row or the bank.
+        vectors: FP16 numbers, or uint16 words of a packed format (`pim_isa.formats`). Raises
+        IsaError if one reaches beyond its row or the bank.
         """
-        vectors = np.asarray(vectors, dtype=np.float16)
+        vectors = np.asarray(vectors)
+        if vectors.dtype != np.uint16:
+            vectors = vectors.astype(np.float16).view(np.uint16)
         columns = vectors.shape[1] // self.lanes
         if columns * self.lanes != vectors.shape[1]:
             raise IsaError(f"vector must fill columns of {self.lanes}, not {vectors.shape[1]}")
@@ -35,9 +42,9 @@ class GroupMemory:
             return
         self._check(bank, row, column, columns)
         self._hold(row)
-        blocks = vectors.reshape(-1, columns, self.lanes)
-        place = self._place[row]
-        self._data[place[:, None], bank[:, None], column[:, None] + np.arange(columns)] = blocks
+        place = self._place[row][:, None], bank[:, None], column[:, None] + np.arange(columns)
+        self._words[place] = vectors.reshape(-1, columns, self.lanes)
+        self._written[place] = True
 
     def read(
         self, bank: np.ndarray, row: np.ndarray, column: np.ndarray, columns: int
@@ -46,22 +53,31 @@ class GroupMemory:
         bank, row, column = (np.asarray(x, dtype=np.int64) for x in (bank, row, column))
         self._check(bank, row, column, columns)
         place = self._place[row]
-        values = np.full((len(row), columns, self.lanes), np.nan, dtype=np.float16)
+        values = np.full((len(row), columns, self.lanes), NOT_WRITTEN, dtype=np.uint16)
         known = place >= 0
-        values[known] = self._data[
+        values[known] = self._words[
             place[known, None], bank[known, None], column[known, None] + np.arange(columns)
         ]
-        return values.reshape(len(row), columns * self.lanes)
+        return values.reshape(len(row), columns * self.lanes).view(np.float16)
 
-    def block(self, rows: np.ndarray, column: int, columns: int) -> np.ndarray:
-        """float32 [rows, banks, columns, lanes]: the same columns of whole rows in every bank."""
+    def block(
+        self, rows: np.ndarray, column: int, columns: int, form: Format = FORMATS["fp16"]
+    ) -> np.ndarray:
+        """float32 [rows, banks, columns, elements of a column]: the same columns of whole rows in
+        every bank."""
         place = self._place[rows]
         if (place < 0).any():
             self._hold(rows)
             place = self._place[rows]
         if columns == self.columns:
-            return self._data[place].astype(np.float32)
-        return self._data[place, :, column : column + columns].astype(np.float32)
+            elements = form.decode(self._words[place])
+            written = self._written[place]
+        else:
+            elements = form.decode(self._words[place, :, column : column + columns])
+            written = self._written[place, :, column : column + columns]
+        if form.pack > 1 and not written.all():  # as FP16, the words say so themselves
+            elements[~written] = np.nan
+        return elements
 
     def _check(self, bank: np.ndarray, row: np.ndarray, column: np.ndarray, columns: int) -> None:
         for name, values, limit in (
@@ -77,13 +93,12 @@ class GroupMemory:
     def _hold(self, rows: np.ndarray) -> None:
         new = np.unique(rows[self._place[rows] < 0])
         needed = self._held + len(new)
-        if needed > len(self._data):
-            grown = np.full(
-                (max(needed, 2 * len(self._data), 16), *self._data.shape[1:]),
-                np.nan,
-                dtype=np.float16,
-            )
-            grown[: self._held] = self._data[: self._held]
-            self._data = grown
+        if needed > len(self._words):
+            size = max(needed, 2 * len(self._words), 16)
+            words = np.full((size, *self._words.shape[1:]), NOT_WRITTEN, dtype=np.uint16)
+            words[: self._held] = self._words[: self._held]
+            written = np.zeros(words.shape[:-1], dtype=np.bool_)
+            written[: self._held] = self._written[: self._held]
+            self._words, self._written = words, written
         self._place[new] = np.arange(self._held, needed)
         self._held = needed

@@ -19,13 +19,19 @@ class Instruction:
         raise KeyError(name)
 
 
-@dataclass(frozen=True)
-class Unit:
-    """The bank group that a stream runs on."""
+class Unit(tuple[int, ...]):
+    """Where a stream runs: a number for each level of its table's `unit`.
 
-    pseudo_channel: int
-    sid: int
-    bank_group: int
+    For HBM-PIM Unit(pseudo-channel, SID, bank group).
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *numbers: int) -> Unit:
+        return super().__new__(cls, numbers)
+
+    def __repr__(self) -> str:
+        return f"Unit{tuple(self)}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pim_isa.errors import IsaError, did_you_mean
 from pim_isa.expression import Expression, parse
 from pim_isa.program import Instruction
 
-SCOPES = ("bank", "group", "pseudo_channel")
+MAX_UNIT = 4  # levels that the binary form has room for
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,24 @@ class InstructionTable:
     word_bits: int
     opcode_bits: int
     constants: Mapping[str, int]  # lanes, banks, row_columns, ...
-    configured_by: str  # the instruction whose operands later expressions know
+    unit: tuple[str, ...]  # levels below the channel that say where a stream runs: pc, sid, bg
+    addressed: bool  # commands are addressed by the unit; False: its levels only number queues
+    inner: tuple[str, ...]  # operands that name levels below the unit: bank
+    scopes: Mapping[str, int]  # scope -> how many levels below the channel a command of it names
+    configured_by: str  # the instruction whose operands later expressions know; "" for none
     loop: LoopSyntax
     barrier: str
     barrier_id: str  # its operand
+    derived: Mapping[str, Expression]  # names that other expressions use
     variables: Mapping[str, Expression]
     instructions: tuple[InstructionSpec, ...]  # by opcode
     by_mnemonic: Mapping[str, InstructionSpec]
     by_opcode: Mapping[int, InstructionSpec]
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """Names of the levels below the channel that a command's address has."""
+        return (*self.unit, *self.inner) if self.addressed else self.inner
 
     def spec(self, mnemonic: str) -> InstructionSpec:
         """The instruction of that name. Raises IsaError with a suggestion."""
@@ -168,7 +178,8 @@ def parse_table(text: str) -> InstructionTable:
     comes twice, or an expression names what does not exist."""
     data = tomllib.loads(text)
     word_bits, opcode_bits = data["word_bits"], data["opcode_bits"]
-    specs = [_instruction(name, entry) for name, entry in data["instruction"].items()]
+    derived = {k: parse(v) for k, v in data.get("derived", {}).items()}
+    specs = [_instruction(name, entry, derived) for name, entry in data["instruction"].items()]
     by_opcode: dict[int, InstructionSpec] = {}
     for spec in specs:
         _check_bits(spec, word_bits, opcode_bits)
@@ -186,13 +197,20 @@ def parse_table(text: str) -> InstructionTable:
         word_bits=word_bits,
         opcode_bits=opcode_bits,
         constants=MappingProxyType({k: v for k, v in data.items() if type(v) is int}),
-        configured_by=data["configured_by"],
+        unit=tuple(data["unit"]["levels"]),
+        addressed=data["unit"].get("addressed", True),
+        inner=tuple(data["unit"].get("inner", ())),
+        scopes=MappingProxyType(dict(data["scopes"])),
+        configured_by=data.get("configured_by", ""),
         loop=LoopSyntax(
             loop["open"], loop["close"], loop["count"], MappingProxyType(dict(loop["steps"]))
         ),
         barrier=data["barrier"]["mnemonic"],
         barrier_id=data["barrier"]["id"],
-        variables=MappingProxyType({k: parse(v) for k, v in data["variables"].items()}),
+        derived=MappingProxyType(derived),
+        variables=MappingProxyType(
+            {k: parse(v, derived) for k, v in data.get("variables", {}).items()}
+        ),
         instructions=tuple(sorted(specs, key=lambda s: s.opcode)),
         by_mnemonic=MappingProxyType(by_mnemonic),
         by_opcode=MappingProxyType(by_opcode),
@@ -201,7 +219,9 @@ def parse_table(text: str) -> InstructionTable:
     return table
 
 
-def _instruction(mnemonic: str, entry: dict[str, Any]) -> InstructionSpec:
+def _instruction(
+    mnemonic: str, entry: dict[str, Any], derived: Mapping[str, Expression]
+) -> InstructionSpec:
     fields = tuple(
         Field(f["name"], f["bits"][0], f["bits"][1], f["min"], f["max"], f.get("default"))
         for f in entry["fields"]
@@ -214,16 +234,13 @@ def _instruction(mnemonic: str, entry: dict[str, Any]) -> InstructionSpec:
             command=e["command"],
             scope=e["scope"],
             row=e["row"],
-            count=parse(e["count"]),
-            repeat=parse(e["repeat"]) if "repeat" in e else None,
-            repeat_step=parse(e["repeat_step"]) if "repeat_step" in e else None,
+            count=parse(e["count"], derived),
+            repeat=parse(e["repeat"], derived) if "repeat" in e else None,
+            repeat_step=parse(e["repeat_step"], derived) if "repeat_step" in e else None,
         )
         for e in entry["expands"]
     )
-    for e in expands:
-        if e.scope not in SCOPES:
-            raise IsaError(f"scope of {mnemonic} must be one of {SCOPES}, not {e.scope!r}")
-    limits = tuple(parse(text) for text in entry.get("limits", ()))
+    limits = tuple(parse(text, derived) for text in entry.get("limits", ()))
     return InstructionSpec(
         mnemonic, entry["opcode"], entry["summary"], entry["unit"], fields,
         entry["pseudo"].strip("\n"), expands, limits, names,
@@ -255,8 +272,13 @@ def _check_bits(spec: InstructionSpec, word_bits: int, opcode_bits: int) -> None
 
 
 def _check_names(table: InstructionTable) -> None:
+    if len(table.unit) > MAX_UNIT:
+        raise IsaError(f"unit must have at most {MAX_UNIT} levels, not {len(table.unit)}")
+    for scope, named in table.scopes.items():
+        if not 0 <= named <= len(table.address):
+            raise IsaError(f"scope {scope!r} must name levels that there are, not {named}")
     for mnemonic, names in (
-        (table.configured_by, ()),
+        (table.configured_by or table.loop.close, ()),
         (table.loop.open, (table.loop.count, *table.loop.steps.values())),
         (table.loop.close, ()),
         (table.barrier, (table.barrier_id,)),
@@ -264,10 +286,17 @@ def _check_names(table: InstructionTable) -> None:
         spec = table.spec(mnemonic)
         for name in names:
             spec.field(name)
-    known = {*table.constants, *table.spec(table.configured_by).names}
+    known = {*table.constants}
+    if table.configured_by:
+        known |= set(table.spec(table.configured_by).names)
     for spec in table.instructions:
         expressions = list(spec.limits)
         for e in spec.expands:
+            if e.scope not in table.scopes:
+                raise IsaError(
+                    f"scope of {spec.mnemonic} must be one of {', '.join(table.scopes)}, "
+                    f"not {e.scope!r}"
+                )
             expressions += [x for x in (e.count, e.repeat, e.repeat_step) if x]
             for variable in re.findall(r"\{(\w+)\}", e.command):
                 if variable not in table.variables:

@@ -52,6 +52,8 @@ class EncodedDescription:
             refresh = description.refresh
             c.refresh_command = _lookup(commands, refresh.command, "refresh: command")
             c.refresh_scope = _lookup(levels, refresh.scope, "refresh: scope")
+            in_turn = refresh.in_turn or refresh.scope
+            c.refresh_in_turn = _lookup(levels, in_turn, "refresh: in_turn")
             c.refresh_interval = _fit(refresh.interval, _INT64, "refresh: interval")
         self.pointer = c
 

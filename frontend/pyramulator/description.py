@@ -71,11 +71,16 @@ class TimingRow:
 
 @dataclass(frozen=True)
 class Refresh:
-    """At ticks k x interval (k = 1, 2, ...) one `command` per node of `scope`, in node order."""
+    """At ticks k x interval (k = 1, 2, ...) one `command` per node of `scope`, in node order.
+
+    With `in_turn`, a level above: one per node of that level, to its k-th node of `scope`, and from
+    the last on to the first again.
+    """
 
     command: str
     scope: str
     interval: int
+    in_turn: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pyramulator.errors import Cancelled, Deadlock, DescriptionError, EngineErro
 from pyramulator.result import STALL_CLASSES, ChannelResult, Residency, Stalls
 from pyramulator.stream import LOG, CommandStream
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 SLICE_NS = 20_000_000  # advance returns to Python this often, so that Ctrl-C is heard
 
 _ERRORS: dict[int, type[Exception]] = {

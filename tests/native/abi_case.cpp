@@ -124,7 +124,7 @@ private:
         const int n = static_cast<int>(bytes_.between(0, 12));
         for (int i = 0; i < n; ++i) {
             pyr_row r{};
-            r.level = number<int32_t>(0, depth_ - 1);
+            r.level = number<int32_t>(0, std::max<int32_t>(0, d.refresh_scope));
             r.window = bytes_.chance(64) ? static_cast<int32_t>(bytes_.between(2, 6)) : 1;
             if (bytes_.chance(out_.oddness)) r.window = extreme<int32_t>(bytes_);
             if (r.window > 65536 && r.window <= (1 << 20)) r.window = 1024;  // ends quickly, needs little memory
@@ -149,6 +149,7 @@ private:
                 d.refresh_command = static_cast<int32_t>(i);
         if (d.refresh_command >= 0)
             d.refresh_scope = std::min<int32_t>(out_.commands[d.refresh_command].scope, depth_ - 1);
+        d.refresh_in_turn = bytes_.chance(128) ? d.refresh_scope : number<int32_t>(0, std::max<int32_t>(0, d.refresh_scope));
         d.refresh_interval = bytes_.chance(16) ? bytes_.between(1, int64_t{1} << 40) : number<int64_t>(1, 600);
         if (bytes_.chance(out_.oddness)) d.refresh_command = extreme<int32_t>(bytes_);
         if (bytes_.chance(out_.oddness)) d.refresh_scope = extreme<int32_t>(bytes_);

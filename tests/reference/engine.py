@@ -123,12 +123,17 @@ class Reference:
     # Requests enter the FIFO before the controller acts
 
     def enter_refreshes(self, tick: int) -> None:
-        """10: at ticks k x interval, one for each scope node, in node order."""
+        """10: at ticks k x interval, one for each scope node, in node order, or for those in turn."""
         refresh = self.description.refresh
         if refresh is None or tick % refresh.interval != 0:
             return
         command = self.description.command_index(refresh.command)
-        for node in self.device.levels[self.description.level_index(refresh.scope)]:
+        nodes = self.device.levels[self.description.level_index(refresh.scope)]
+        if refresh.in_turn is not None:
+            above = self.device.levels[self.description.level_index(refresh.in_turn)]
+            turns = len(nodes) // len(above)
+            nodes = nodes[(tick // refresh.interval - 1) % turns :: turns]
+        for node in nodes:
             target = [-1] * self.device.depth
             step: Node | None = node
             while step is not None:

@@ -61,13 +61,13 @@ class StallBook:
 
 
 class ResidencyBook:
-    """Ticks of every node of the refresh scope (else level 1) by the state after the tick."""
+    """Ticks of every node in which refresh goes (else of level 1) by the state after the tick."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
         description = device.description
         refresh = description.refresh
-        self.level = 1 if refresh is None else description.level_index(refresh.scope)
+        self.level = 1 if refresh is None else description.level_index(refresh.in_turn or refresh.scope)
         self.nodes = device.levels[self.level]
         self.banks = [self._below([node]) for node in self.nodes]
         n = len(self.nodes)

@@ -22,3 +22,12 @@ def with_refresh_later(case: Case, ticks: int) -> Case:
     if refresh is not None:
         refresh = replace(refresh, interval=refresh.interval + ticks)
     return Case(replace(case.description, refresh=refresh), case.stream)
+
+
+def with_refresh_in_turn(case: Case, level: int) -> Case:
+    """The nodes of the refresh's scope take turns in each node of a level above, if there is one."""
+    refresh, levels = case.description.refresh, case.description.levels
+    if refresh is not None:
+        above = levels[: levels.index(refresh.scope) + 1]
+        refresh = replace(refresh, in_turn=above[level % len(above)])
+    return Case(replace(case.description, refresh=refresh), case.stream)

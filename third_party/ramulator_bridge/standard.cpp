@@ -95,10 +95,13 @@ void read_refresh(const pyr_description &source, Standard &out) {
     must(command.refresh, who + "the command must be marked refresh");
     must(!command.names_row(), who + "the command must not name a row");
     must(source.refresh_scope == command.scope, who + "scope must be that of the command");
+    must(source.refresh_in_turn >= 0 && source.refresh_in_turn <= source.refresh_scope,
+         who + "the level in which it takes turns must be its scope or above");
     must(source.refresh_interval >= 1 && source.refresh_interval <= kLongest,
          who + "interval must be 1 to 2^40 ticks, not " + std::to_string(source.refresh_interval));
     out.refresh_command = source.refresh_command;
     out.refresh_scope = source.refresh_scope;
+    out.refresh_in_turn = source.refresh_in_turn;
     out.refresh_interval = source.refresh_interval;
 }
 

@@ -40,10 +40,11 @@ struct Standard {
     int n_rows = 0;
     int refresh_command = kNone;
     int refresh_scope = 0;
+    int refresh_in_turn = 0;  // at or above the scope; the scope itself: all its nodes at a time
     Tick refresh_interval = 0;
 
     int n_levels() const { return depth + 2; }
-    int residency_level() const { return refresh_command != kNone ? refresh_scope : (depth > 1 ? 1 : 0); }
+    int residency_level() const { return refresh_command != kNone ? refresh_in_turn : (depth > 1 ? 1 : 0); }
 };
 
 // Throws Fault(PYR_BAD_DESCRIPTION) that names the command or the timing row.

@@ -127,9 +127,13 @@ void PimController::open_barriers() {
 // 10
 void PimController::enter_refreshes() {
     if (standard_.refresh_command == kNone || m_clk % standard_.refresh_interval != 0) return;
-    for (int refresh : refreshes_) {
-        fifo_.push_back({kRefreshSource, refresh, -1, -1, m_clk});
-        queued_refreshes_.push_back(refresh);
+    size_t turns = 1;  // nodes that take turns
+    for (int level = standard_.refresh_in_turn + 1; level <= standard_.refresh_scope; ++level)
+        turns *= standard_.sizes[level];
+    const size_t turn = (m_clk / standard_.refresh_interval - 1) % turns;
+    for (size_t i = turn; i < refreshes_.size(); i += turns) {
+        fifo_.push_back({kRefreshSource, refreshes_[i], -1, -1, m_clk});
+        queued_refreshes_.push_back(refreshes_[i]);
     }
     show_front();
     changed();

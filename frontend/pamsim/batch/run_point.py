@@ -9,13 +9,12 @@ from typing import Any
 
 from pamsim.batch.key import code_part, contexts_of, key_of, model_of, system_of
 from pamsim.batch.point import Point, PointFailure
-from pamsim.compiler import compile_step
-from pamsim.errors import InputError
+from pamsim.compiler import compile_parts
 from pamsim.report.document import step_document
 from pamsim.report.manifest import inputs_part, results_sha, run_part, versions
 from pamsim.report.proofs import prove_step
 from pamsim.report.text import sha256_of
-from pamsim.sim import simulate
+from pamsim.system import simulate_parts
 from pamsim.workload import make_step
 from pyramulator import build_id
 
@@ -46,17 +45,11 @@ def evaluate_point(point: Point) -> dict[str, Any]:
             "changed since, or is another one on this machine",
             hint="submit the sweep again",
         )
-    if len(system.tiers) != 1:
-        raise InputError(f"tiers must be one, not {len(system.tiers)}, in this version")
     validate, seed = spec["validate"], spec["seed"]
-    compiled = compile_step(model, step, system, system.tiers[0].name)
-    runs = simulate(compiled, threads=THREADS, log=validate != "off")
-    validation = prove_step(
-        model, system, step, compiled, runs, mode=validate, seed=seed
-    )  # fmt: skip
-    result = step_document(
-        model, system, step, compiled, runs, engine=spec["engine"], validation=validation
-    )
+    parts = compile_parts(model, step, system)
+    runs = simulate_parts(parts, threads=THREADS, log=validate != "off")
+    validation = prove_step(system, runs, mode=validate, seed=seed)
+    result = step_document(model, system, step, runs, engine=spec["engine"], validation=validation)
     inputs = inputs_part(
         model,
         system,

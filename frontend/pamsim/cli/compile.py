@@ -34,7 +34,7 @@ def command(inputs: Inputs, conduct: Conduct) -> int:
     if conduct.json:
         print_json(document)
     elif not conduct.quiet:
-        for program in document["programs"]:
+        for program in (p for part in document["parts"] for p in part["programs"]):
             channels = len(program["channels"])
             click.echo(
                 f"{program['sha256'][: files.SHORT]}  {program['instructions']:>6} instructions  "

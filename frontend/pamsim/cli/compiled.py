@@ -1,8 +1,9 @@
 """Directories of compiled programs: what `pamsim compile` writes and simulate and validate read.
 
 programs/PROGRAM.bin, .asm   every distinct program, binary and text
-blocks.npz                   the block table of layer 0: keys (request, KV head, block), places
-step.json                    channels of every program, tiling, layers
+blocks.npz, blocks-1.npz     the block tables of layer 0 of every part: keys (request, KV head,
+                             block), places
+step.json                    parts of the step; channels of every program, tiling, layers
 manifest.json                inputs, hashes
 """
 
@@ -23,6 +24,9 @@ from pamsim.cli.output import Progress
 from pamsim.errors import InputError, Position
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pamsim.compiler import CompiledPart
     from pamsim.compiler.compiled import ChannelProgram, CompiledStep
     from pamsim.report.directory import OutputDirectory
 
@@ -31,14 +35,25 @@ SHORT = 12  # digits of a program's hash in file names
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def step_document(job: pipeline.Job, compiled: CompiledStep) -> dict[str, Any]:
+def step_document(job: pipeline.Job, parts: Sequence[CompiledPart]) -> dict[str, Any]:
     """What step.json holds and `compile --json` prints."""
     return {
         "model": job.model.name,
         "system": job.system.name,
         "workload": {"batch": job.step.batch, "contexts": list(job.step.contexts)},
+        "parts": [_part_document(part) for part in parts],
+    }
+
+
+def _part_document(part: CompiledPart) -> dict[str, Any]:
+    compiled, shard = part.step, part.shard
+    return {
         "tier": compiled.tier,
         "device": compiled.device.name,
+        "replica": shard.replica,
+        "stage": shard.stage,
+        "instances": shard.copies,
+        "layer_numbers": [shard.layers[n] for n in part.share.layers],
         "layers": compiled.layers,
         "layout": compiled.table.layout,
         "tiling": {
@@ -65,7 +80,7 @@ def step_document(job: pipeline.Job, compiled: CompiledStep) -> dict[str, Any]:
 def write_compiled(
     directory: OutputDirectory,
     job: pipeline.Job,
-    compiled: CompiledStep,
+    parts: Sequence[CompiledPart],
     started: datetime.datetime,
 ) -> dict[str, Any]:
     """Writes everything and puts it in place; returns step.json's document."""
@@ -74,13 +89,15 @@ def write_compiled(
     from pamsim.report.text import json_text, sha256_of
     from pim_isa import disassemble
 
-    document = step_document(job, compiled)
+    document = step_document(job, parts)
     files = {STEP: directory.write(STEP, json_text(document).encode())}
-    for p in compiled.programs:
+    for p in {p.sha256: p for part in parts for p in part.step.programs}.values():
         stem = f"programs/{p.sha256[:SHORT]}"
         files[f"{stem}.bin"] = directory.write(f"{stem}.bin", p.binary)
         files[f"{stem}.asm"] = directory.write(f"{stem}.asm", disassemble(p.program).encode())
-    files["blocks.npz"] = directory.write("blocks.npz", _blocks(compiled))
+    for number, part in enumerate(parts):
+        name = f"blocks-{number}.npz" if number else "blocks.npz"
+        files[name] = directory.write(name, _blocks(part.step))
     inputs = manifest_inputs(job, "off")
     run = run_part(sys.argv, started, 1)
     run["inputs"] = _as_given(job.inputs)
@@ -127,7 +144,9 @@ def _as_given(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def read_compiled(path: Path, quiet: bool, progress: Progress) -> tuple[pipeline.Job, CompiledStep]:
+def read_compiled(
+    path: Path, quiet: bool, progress: Progress
+) -> tuple[pipeline.Job, tuple[CompiledPart, ...]]:
     """A directory's job and its programs, which may have been changed since they were compiled.
 
     What the programs' numbers stand for comes from compiling the recorded inputs once more; the
@@ -154,22 +173,22 @@ def read_compiled(path: Path, quiet: bool, progress: Progress) -> tuple[pipeline
             hint="compile it again",
         )
     fresh = pipeline.compile_job(job, progress)
-    return job, _with_binaries(fresh, path)
+    try:
+        said = json.loads((path / STEP).read_text(encoding="utf-8"))["parts"]
+        files = {p["sha256"]: path / p["binary"] for part in said for p in part["programs"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("step must list its programs", Position(str(path / STEP))) from error
+    return job, tuple(replace(p, step=_with_binaries(p.step, files)) for p in fresh)
 
 
-def _with_binaries(compiled: CompiledStep, path: Path) -> CompiledStep:
+def _with_binaries(compiled: CompiledStep, files: Mapping[str, Path]) -> CompiledStep:
     """The step with the programs that lie in the directory."""
     from pamsim.compiler import program_variants
 
-    try:
-        said = json.loads((path / STEP).read_text(encoding="utf-8"))["programs"]
-        files = {p["sha256"]: path / p["binary"] for p in said}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError("step must list its programs", Position(str(path / STEP))) from error
     programs = tuple(_from_file(p, files.get(p.sha256)) for p in compiled.programs)
     if all(new is old for new, old in zip(programs, compiled.programs, strict=True)):
         return compiled
-    variants = program_variants(p.program for p in programs)
+    variants = program_variants((p.program for p in programs), compiled.device.templates)
     return replace(compiled, programs=programs, variants=variants)
 
 

@@ -12,13 +12,15 @@ from pamsim.cli.options import Conduct
 from pamsim.cli.output import Progress, console, note, print_json
 
 if TYPE_CHECKING:
-    from pamsim.compiler.compiled import CompiledStep
+    from collections.abc import Sequence
+
+    from pamsim.compiler import CompiledPart
     from pamsim.report.directory import OutputDirectory
 
 
 def evaluate(
     job: pipeline.Job,
-    compiled: CompiledStep,
+    parts: Sequence[CompiledPart],
     conduct: Conduct,
     validate: str,
     progress: Progress,
@@ -26,14 +28,13 @@ def evaluate(
     """Simulates, proves (unless `validate` is off), accounts: the document but for `manifest`."""
     from pamsim.report.document import step_document
 
-    runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=validate != "off")
-    validation = pipeline.prove(job, compiled, runs, validate, progress)
+    runs = pipeline.simulate_job(job, parts, conduct.threads, progress, log=validate != "off")
+    validation = pipeline.prove(job, runs, validate, progress)
     progress.phase("accounting")
     return step_document(
         job.model,
         job.system,
         job.step,
-        compiled,
         runs,
         engine=job.inputs.engine,
         validation=validation,

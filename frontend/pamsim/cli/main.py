@@ -27,7 +27,7 @@ from pamsim.errors import (
 COMMANDS = {
     "run": ("run", "Compile, simulate, prove and summarise one decode step."),
     "compile": ("compile", "Write the programs of a decode step: binaries, text, block table."),
-    "trace": ("trace", "Write the DRAM commands of a program, one a line."),
+    "trace": ("trace", "The DRAM commands of a program: write, show, convert."),
     "simulate": ("simulate", "Run programs cycle by cycle, without proofs."),
     "validate": ("validate", "Prove programs, layout and command timing."),
     "check": ("check", "Recompute every sum of a result from its parts."),

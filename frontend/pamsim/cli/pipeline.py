@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from pamsim.cli.options import Inputs
 from pamsim.cli.output import Progress, note
-from pamsim.errors import InputError
+from pamsim.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pamsim.compiler import CompiledPart
     from pamsim.compiler.compiled import CompiledStep
     from pamsim.config.spec import SystemSpec
     from pamsim.model.spec import ModelSpec
-    from pamsim.sim.run import ChannelRun
+    from pamsim.system import PartRun
     from pamsim.workload.step import DecodeStep
 
 
@@ -25,11 +28,6 @@ class Job:
     model: ModelSpec
     system: SystemSpec
     step: DecodeStep
-
-    @property
-    def tier(self) -> str:
-        """The tier that holds the KV cache: the only one, today."""
-        return self.system.tiers[0].name
 
 
 def load(inputs: Inputs, quiet: bool) -> Job:
@@ -47,32 +45,54 @@ def load(inputs: Inputs, quiet: bool) -> Job:
     engine_build(inputs.engine)  # an engine that is not there is told before the work begins
     model = load_model(inputs.model)
     system = load_system(inputs.system, inputs.overrides)
-    if len(system.tiers) != 1:
-        raise InputError(f"tiers must be one, not {len(system.tiers)}, in this version")
     step = make_step(inputs.context, inputs.batch)
     if (warning := context_warning(model, step)) and not quiet:
         note(f"warning: {warning}")
     return Job(inputs, model, system, step)
 
 
-def compile_job(job: Job, progress: Progress) -> CompiledStep:
+def compile_job(job: Job, progress: Progress) -> tuple[CompiledPart, ...]:
     """The programs of a step. Raises CapacityError when it does not fit."""
-    from pamsim.compiler import compile_step
+    from pamsim.compiler import compile_parts
 
     progress.phase("compiling")
-    return compile_step(job.model, job.step, job.system, job.tier)
+    return compile_parts(job.model, job.step, job.system)
+
+
+def part_of(
+    parts: Sequence[CompiledPart], layer: int, tier: str | None = None
+) -> tuple[CompiledStep, int]:
+    """The compiled step of a layer in a tier (None: the first), and the layer's place in it.
+
+    Raises InputError for a layer or tier that the step does not have.
+    """
+    layers = {n for p in parts for n in p.shard.layers}
+    if layer not in layers:
+        raise InputError(f"layer must be between 0 and {max(layers)}, not {layer}")
+    tiers = list(dict.fromkeys(p.share.tier for p in parts))
+    if tier is not None and tier not in tiers:
+        raise InputError(
+            f"tier must be one that holds KV tokens ({', '.join(tiers)}), not {tier!r}",
+            None,
+            did_you_mean(tier, tiers),
+        )
+    for part in parts:
+        numbers = [part.shard.layers[n] for n in part.share.layers]
+        if layer in numbers and tier in (None, part.share.tier):
+            return part.step, numbers.index(layer)
+    raise InputError(f"layer {layer} must have KV tokens in tier {tier!r}")
 
 
 def simulate_job(
-    job: Job, compiled: CompiledStep, threads: int, progress: Progress, log: bool
-) -> tuple[ChannelRun, ...]:
-    """Every distinct program, run to its end."""
-    from pamsim.sim import simulate
+    job: Job, parts: Sequence[CompiledPart], threads: int, progress: Progress, log: bool
+) -> tuple[PartRun, ...]:
+    """Every distinct program of every part, run to its end."""
+    from pamsim.system import simulate_parts
 
-    programs = len(compiled.programs)
+    programs = sum(len(p.step.programs) for p in parts)
     progress.phase(f"simulating {programs} distinct program{'s' * (programs != 1)}")
-    return simulate(
-        compiled,
+    return simulate_parts(
+        parts,
         threads=threads,
         log=log,
         engine=job.inputs.engine,
@@ -82,8 +102,7 @@ def simulate_job(
 
 def prove(
     job: Job,
-    compiled: CompiledStep,
-    runs: tuple[ChannelRun, ...],
+    runs: Sequence[PartRun],
     mode: str,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -91,10 +110,7 @@ def prove(
     from pamsim.report.proofs import prove_step
 
     return prove_step(
-        job.model,
         job.system,
-        job.step,
-        compiled,
         runs,
         mode=mode,
         seed=job.inputs.seed,

@@ -28,8 +28,21 @@ from pamsim.errors import EXIT_OK, EXIT_VIOLATION
     show_default=True,
     help="How much the functional proof takes: every pair, or a pair of every program.",
 )
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    default=None,
+    help="Instead, hold the commands of a binary trace against its device's timing.",
+)
 @conduct_options(directory=False)
-def command(directory: Path | None, inputs: Inputs | None, validate: str, conduct: Conduct) -> int:
+def command(
+    directory: Path | None,
+    inputs: Inputs | None,
+    validate: str,
+    trace: Path | None,
+    conduct: Conduct,
+) -> int:
     """Prove the programs of DIRECTORY (from `pamsim compile`), or of --model.
 
     Programs compute attention, every KV element has its place, commands keep the device's timing.
@@ -39,6 +52,12 @@ def command(directory: Path | None, inputs: Inputs | None, validate: str, conduc
     from pamsim.cli import pipeline
     from pamsim.report.validation import violated
 
+    if trace is not None:
+        from pamsim.cli.trace_proof import prove_trace
+
+        if directory is not None or inputs is not None:
+            raise click.UsageError("give --trace without a DIRECTORY and a --model")
+        return prove_trace(trace, conduct)
     given(directory, inputs)
     with Progress(conduct.quiet) as progress:
         if directory is not None:
@@ -48,7 +67,7 @@ def command(directory: Path | None, inputs: Inputs | None, validate: str, conduc
             job = pipeline.load(inputs, conduct.quiet)
             compiled = pipeline.compile_job(job, progress)
         runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=True)
-        proofs = pipeline.prove(job, compiled, runs, validate, progress)
+        proofs = pipeline.prove(job, runs, validate, progress)
     if conduct.json:
         print_json({"model": job.model.name, "system": job.system.name, "validation": proofs})
     elif not conduct.quiet:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamsim.compiler.compiled import AppendBinding, ChannelBinding, QueryBinding, Tiling
-from pamsim.compiler.emit import FAMILY, append_token, attend, make, repeat
+from pamsim.compiler.emit import FAMILY, append_tokens, attend, make, repeat
 from pamsim.config.spec import Organisation
 from pamsim.errors import InputError
-from pamsim.layout.table import BLOCK_TOKENS, Segment
+from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
+from pamsim.placement.share import TierShare
 from pim_isa import Instruction, Program, Stream, Unit, load
 
 APPENDED, ATTENDED = 0, 1  # barriers
@@ -23,7 +24,7 @@ class Work:
 
     segments: tuple[Segment, ...]  # by group and row
     pairs: tuple[Pair, ...]  # local order: by first segment
-    whole: tuple[bool, ...]  # of each pair: the channel holds all its tokens
+    whole: tuple[bool, ...]  # of each pair: the channel holds all its tokens of all tiers
     streams: tuple[tuple[int, ...], ...]  # per busy group: its segments
     pair_of: tuple[int, ...]  # of each segment
     appends: tuple[int, ...]  # segments with the last token of their request
@@ -31,12 +32,13 @@ class Work:
     @property
     def shape(self) -> object:
         """Equal for channels that run the same program."""
-        places = tuple((s.group, s.tokens, s.k_row, s.v_row) for s in self.segments)
+        places = tuple(s.place for s in self.segments)
         return places, self.whole, self.pair_of, self.appends
 
 
-def channel_work(segments: Sequence[Segment], contexts: Sequence[int]) -> Work:
-    """What a channel has to do. segments: of one channel, by group and row."""
+def channel_work(segments: Sequence[Segment], share: TierShare) -> Work:
+    """What a channel has to do for its tier's share. segments: of one channel, by group and row."""
+    contexts = share.step.contexts
     pairs: dict[Pair, int] = {}
     tokens: list[int] = []
     pair_of, appends = [], []
@@ -49,12 +51,16 @@ def channel_work(segments: Sequence[Segment], contexts: Sequence[int]) -> Work:
         tokens[local] += segment.tokens
         pair_of.append(local)
         groups.setdefault(segment.group, []).append(number)
-        if int(segment.blocks[-1]) == (contexts[segment.request] - 1) // BLOCK_TOKENS:
+        last_block = (contexts[segment.request] - 1) // BLOCK_TOKENS
+        if share.append[segment.request] and int(segment.blocks[-1]) == last_block:
             appends.append(number)
     return Work(
         segments=tuple(segments),
         pairs=tuple(pairs),
-        whole=tuple(n == contexts[pair[0]] for n, pair in zip(tokens, pairs, strict=True)),
+        whole=tuple(
+            n == contexts[request] and not share.divided[request]
+            for n, (request, _) in zip(tokens, pairs, strict=True)
+        ),
         streams=tuple(tuple(numbers) for numbers in groups.values()),
         pair_of=tuple(pair_of),
         appends=tuple(appends),
@@ -69,12 +75,21 @@ def bind(work: Work, channel: int, group_size: int, parts: int) -> ChannelBindin
         for member in range(group_size)
         for part in range(parts)
     )
-    appends = tuple(
-        AppendBinding(work.segments[s].request, work.segments[s].kv_head, value)
-        for s in work.appends
-        for value in (False, True)
-    )
+    appends = tuple(binding for s in work.appends for binding in _sources(work.segments[s]))
     return ChannelBinding(channel, queries, appends, work.segments, work.streams)
+
+
+def _sources(segment: Segment) -> tuple[AppendBinding, ...]:
+    """What a segment's new token brings: piece by piece of `Segment.regions`, then its scale."""
+    pieces: dict[Region, tuple[bool, int]] = {}
+    for value, regions in ((False, segment.key), (True, segment.value)):
+        for piece, region in enumerate(regions):
+            pieces.setdefault(region, (value, piece))
+    return tuple(
+        AppendBinding(segment.request, segment.kv_head, value, piece, scale)
+        for region, (value, piece) in pieces.items()
+        for scale in ((False,) if region.scale_column is None else (False, True))
+    )
 
 
 def channel_program(
@@ -82,16 +97,18 @@ def channel_program(
 ) -> Program:
     """The channel's program. Raises InputError when it has more queries than can be named."""
     per_pair = group_size * tiling.parts
-    _check_numbers(len(work.pairs) * per_pair, len(work.appends))
-    source = {segment: 2 * i for i, segment in enumerate(work.appends)}
+    source: dict[int, int] = {}
+    sources = 0
+    for s in work.appends:
+        source[s] = sources
+        sources += len(_sources(work.segments[s]))
+    _check_numbers(len(work.pairs) * per_pair, sources)
     units = [_unit(work.segments[stream[0]].group, organisation) for stream in work.streams]
     results = _results(work, units, per_pair)
     streams = []
     for unit, stream, read in zip(units, work.streams, results, strict=True):
-        code: list[Instruction] = []
-        for s in stream:
-            if s in source:
-                code += append_token(work.segments[s], tiling, source[s])
+        appends = [(work.segments[s], source[s]) for s in stream if s in source]
+        code = list(append_tokens(appends))
         if source:
             code.append(make("BAR", id=APPENDED))
         for s in stream:
@@ -107,11 +124,11 @@ def _unit(group: int, organisation: Organisation) -> Unit:
     return Unit(pseudo_channel, sid, bank_group)
 
 
-def _check_numbers(queries: int, appends: int) -> None:
+def _check_numbers(queries: int, sources: int) -> None:
     table = load(FAMILY)
     for what, need, field in (
         ("query heads x parts", queries, table.spec("RDR").field("query")),
-        ("appended vectors", 2 * appends, table.spec("APP").field("source")),
+        ("appended vectors", sources, table.spec("APP").field("source")),
     ):
         if need > field.maximum + 1:
             raise InputError(
@@ -130,8 +147,8 @@ def _results(work: Work, units: Sequence[Unit], per_pair: int) -> list[list[Inst
     """
     reads: list[list[Instruction]] = [[] for _ in units]
     readers = [
-        next(i for i, unit in enumerate(units) if unit.pseudo_channel == pseudo_channel)
-        for pseudo_channel in sorted({unit.pseudo_channel for unit in units})
+        next(i for i, unit in enumerate(units) if unit[0] == pseudo_channel)
+        for pseudo_channel in sorted({unit[0] for unit in units})
     ]
     start = 0
     for turn, reader in enumerate(readers):

@@ -1,101 +1,105 @@
-"""A decode step to the distinct channel programs of a tier."""
+"""A decode step to the distinct channel programs of a tier, by the family of its device."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
 
-from pamsim.compiler.channel import bind, channel_program, channel_work
-from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.compiler.emit import BANKS, FAMILY
-from pamsim.compiler.tiling import choose_tiling
-from pamsim.config.spec import DeviceSpec, ProgramVariants, SystemSpec
+from pamsim.compiler.compiled import CompiledStep
+from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError, did_you_mean
-from pamsim.layout import get_layout
 from pamsim.model.spec import ModelSpec
+from pamsim.placement.assignment import TierAssignment
+from pamsim.placement.shard import Shard, make_shards
+from pamsim.placement.share import TierShare
+from pamsim.placement.tiers import tier_shares
 from pamsim.workload.step import DecodeStep
-from pim_isa import Program, encode, expand_counts, load
+
+
+class Mapping(Protocol):
+    """A module of `pamsim.compiler.families`: how attention is spread over a family's devices."""
+
+    def compile_tier(
+        self, model: ModelSpec, share: TierShare, system: SystemSpec, first_row: int | None = None
+    ) -> CompiledStep:
+        """One layer of a tier's share; first_row: rows below it are taken (None: by weights)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompiledPart:
+    """One class of layers of a shard on one tier."""
+
+    shard: Shard
+    share: TierShare
+    step: CompiledStep
+
+
+def compile_parts(
+    model: ModelSpec,
+    step: DecodeStep,
+    system: SystemSpec,
+    assignment: Callable[[Shard], TierAssignment] | None = None,
+) -> tuple[CompiledPart, ...]:
+    """Compiles a decode step for a whole machine: by shard, class of layers and tier.
+
+    assignment: where the tokens of a shard lie; the system's own rule if not given. Raises
+    CapacityError when weights and KV cache do not fit, InputError when the machine cannot run it.
+    """
+    parts = []
+    for shard in make_shards(model, step, system):
+        free: dict[str, int] = {}  # first free row of a tier's banks
+        for share in tier_shares(shard, system, assignment and assignment(shard)):
+            compiled = compile_share(shard.model, share, system, free.get(share.tier))
+            free[share.tier] = compiled.end_row
+            parts.append(CompiledPart(shard, share, compiled))
+    return tuple(parts)
 
 
 def compile_step(
     model: ModelSpec, step: DecodeStep, system: SystemSpec, tier: str = "hbm"
 ) -> CompiledStep:
-    """Compiles one layer of a decode step for one tier, by the system's layout.
+    """Compiles one layer of a decode step whose tokens all lie in one tier, every layer alike.
 
-    Channels with the same pattern share a program; programs come by their first channel. Raises
-    CapacityError when weights and KV cache do not fit, InputError when tier, layout or head
-    dimension cannot be used.
+    Raises as compile_parts.
     """
-    tiers = [t.name for t in system.tiers]
-    if tier not in tiers:
-        raise InputError(
-            f"tier must be one of {system.name}, not {tier!r}", None, did_you_mean(tier, tiers)
-        )
-    device = system.tier(tier).device
-    _check_device(device)
-    table = get_layout(system.layout).place(model, step, system, tier)
-    tiling = choose_tiling(model, device)
-    binaries: dict[object, tuple[Program, bytes]] = {}
-    by_binary: dict[bytes, tuple[Program, list[ChannelBinding]]] = {}
-    for channel, segments in groupby(table.segments, key=lambda s: s.channel):
-        work = channel_work(tuple(segments), step.contexts)
-        shape = work.shape
-        if shape not in binaries:
-            program = channel_program(work, tiling, device.organisation, model.group_size)
-            binaries[shape] = program, encode(program)
-        program, binary = binaries[shape]
-        binding = bind(work, channel, model.group_size, tiling.parts)
-        by_binary.setdefault(binary, (program, []))[1].append(binding)
-    programs = tuple(
-        ChannelProgram(program, binary, hashlib.sha256(binary).hexdigest(), tuple(bindings))
-        for binary, (program, bindings) in by_binary.items()
-    )
-    return CompiledStep(
+    requests = range(step.batch)
+    share = TierShare(
         tier=tier,
-        device=device,
-        layers=model.layers,
-        table=table,
-        tiling=tiling,
-        programs=programs,
-        variants=program_variants(p.program for p in programs),
-        idle_channels=table.channels - sum(len(p.bindings) for p in programs),
+        layers=tuple(range(model.layers)),
+        step=step,
+        requests=tuple(requests),
+        divided=(False,) * step.batch,
+        append=(True,) * step.batch,
     )
+    return compile_share(model, share, system)
 
 
-def program_variants(programs: Iterable[Program]) -> ProgramVariants:
-    """The operand values of the commands that programs expand into."""
-    names: set[str] = set()
-    for program in programs:
-        configure = load(program.family).configured_by
-        for stream in program.streams:
-            state: Mapping[str, int] = {}
-            seen = set()
-            for instruction in stream.instructions:
-                if instruction.mnemonic == configure:
-                    state = dict(instruction.operands)
-                elif (instruction, tuple(state.values())) not in seen:
-                    seen.add((instruction, tuple(state.values())))
-                    for command in expand_counts(instruction, state, program.family):
-                        names.add(command.command)
-
-    def values(*prefixes: str) -> tuple[int, ...]:
-        return tuple(
-            sorted({int(n.removeprefix(p)) for n in names for p in prefixes if n.startswith(p)})
-        )
-
-    return ProgramVariants(
-        queries=values("MACbg_q"),
-        elements=values("MAX_", "EXP_", "SUM_"),
-        reduced_elements=values("REDBG_"),
-    )
-
-
-def _check_device(device: DeviceSpec) -> None:
-    if device.family != FAMILY:
-        raise InputError(f"family of {device.name} must be {FAMILY!r}, not {device.family!r}")
-    if device.organisation.banks != BANKS:
+def compile_share(
+    model: ModelSpec, share: TierShare, system: SystemSpec, first_row: int | None = None
+) -> CompiledStep:
+    """Compiles one layer of a tier's share. Raises as compile_parts."""
+    tiers = [t.name for t in system.tiers]
+    if share.tier not in tiers:
         raise InputError(
-            f"banks of a group of {device.name} must be {BANKS}, as the instruction set has them, "
-            f"not {device.organisation.banks}"
+            f"tier must be one of {system.name}, not {share.tier!r}",
+            None,
+            did_you_mean(share.tier, tiers),
         )
+    mapping = _mapping(system.tier(share.tier).device)
+    return mapping.compile_tier(model, share, system, first_row)
+
+
+def _mapping(device: DeviceSpec) -> Mapping:
+    name = f"pamsim.compiler.families.{device.family}"
+    if find_spec(name) is None:
+        raise InputError(
+            f"family of {device.name} must be one that models are compiled for, "
+            f"not {device.family!r}",
+            None,
+            "programs written by hand run with `pamsim simulate`",
+        )
+    return cast(Mapping, import_module(name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec, ProgramVariants
 from pamsim.layout.table import BlockTable, Segment
+from pim_isa.formats import FORMATS
 from pim_isa.program import Program
 
 
@@ -21,11 +22,15 @@ class QueryBinding:
 
 @dataclass(frozen=True)
 class AppendBinding:
-    """What a program's `source` number stands for: the new token's K or V vector."""
+    """What a program's `source` number stands for: a piece of the new token's K or V vector, or
+    the column of scales with the vector's own.
+    """
 
     request: int
     kv_head: int
     value: bool  # False: K, True: V
+    piece: int = 0  # which region of the segment's `key` or `value`
+    scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,15 +56,23 @@ class ChannelProgram:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the PU buffer is shared: n x (bytes of a part + T x bytes of a score) <= buffer."""
+    """How the PU buffer is shared: n x (bytes of a part + T x bytes of a score) <= buffer; and what
+    the PUs are told of the numbers they work on.
+    """
 
     queries: int  # n: queries held at a time
     tokens: int  # T: tokens a bank per tile
-    parts: int  # parts the head dimension is worked on in
-    part_columns: int
-    vector_columns: int
-    slots_per_row: int
+    parts: int  # parts V, and the head dimension, is worked on in
+    part_columns: int  # of K and V
     passes: int  # over the KV of a group of query heads
+    format: str = "fp16"  # of K and V elements (pim_isa.formats)
+    column_cycles: int = 1  # PU cycles of a column and a query
+    softcap_bits: int | None = None  # the cap of the scores as an FP16 number
+
+    @property
+    def output_columns(self) -> int:
+        """Columns of FP16 numbers in a part of a query or of O."""
+        return self.part_columns * FORMATS[self.format].pack
 
 
 @dataclass(frozen=True)
@@ -74,3 +87,8 @@ class CompiledStep:
     programs: tuple[ChannelProgram, ...]
     variants: ProgramVariants
     idle_channels: int  # channels of the tier with no program
+
+    @property
+    def end_row(self) -> int:
+        """The first row above all layers of this step, in every bank."""
+        return self.table.first_row + int(self.table.rows_per_layer.max(initial=0)) * self.layers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,12 +22,14 @@ from pamsim.config.family import (
     CommandTemplate,
     ConstraintTemplate,
     Duration,
+    RefreshTemplate,
 )
 from pamsim.config.peak import internal_peak
 from pamsim.config.problems import raise_all
 from pamsim.config.reader import DataPath
-from pamsim.config.resolver import describe
+from pamsim.config.resolver import describe, smallest_operand
 from pamsim.config.schema import (
+    CommandModel,
     ConstantModel,
     DeviceModel,
     EnergyModel,
@@ -46,8 +47,6 @@ from pamsim.config.spec import (
 from pamsim.config.timing import measure, range_in_ck, resolve
 from pamsim.config.units import canonical_unit
 from pamsim.errors import Position
-
-_SMALLEST = ProgramVariants(queries=(1,), elements=(16,), reduced_elements=(16,))
 
 # How an energy constant's name ends -> its dimension: an EnergyTable has one unit per name.
 _ENERGY_DIMENSIONS = (
@@ -78,11 +77,13 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
 
     timing, faults = resolve(model, ck_hz, place)
     raise_all(faults)
-    sizes = {n: _integer(c, _SIZES.get(n, "number")) for n, c in model.organisation}
+    sizes = {
+        n: _integer(c, _SIZES.get(n, "number")) for n, c in model.organisation if c is not None
+    }
     raise_all(
         [
             *timing_faults(timing, place),
-            *organisation_faults(model, sizes, timing["nBL"], place),
+            *organisation_faults(model, sizes, timing.get("nBL"), place),
         ]
     )
     organisation = Organisation(**sizes)
@@ -97,7 +98,7 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         ticks_per_second=ck_hz * model.ticks_per_ck,
         timing_ck=timing,
         pim=_pim(model),
-        energy=build_energy(model.energy, timing["nRFC"], ck_hz),
+        energy=build_energy(model.energy, timing.get("nRFC"), ck_hz),
         constants=tuple(_device_constants(model, timing, ck_hz)),
         peak_rule="",
         peak_bytes_per_second=0,
@@ -106,8 +107,12 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         warnings=timing_warnings(timing),
         path=str(real_path(root.file)) if root else "",
     )
-    description = describe(spec, _SMALLEST)  # also finds negative latencies and unknown names
-    mac = templates.template(templates.peak_command).instance(1)
+    smallest = ProgramVariants(
+        **{t.over: (smallest_operand(t),) for t in templates.commands if t.over}
+    )
+    description = describe(spec, smallest)  # also finds negative latencies and unknown names
+    peak_command = templates.template(templates.peak_command)
+    mac = peak_command.instance(smallest_operand(peak_command))
     peak, rule = internal_peak(description, mac, organisation, ck_hz)
     return replace(spec, peak_rule=rule, peak_bytes_per_second=peak)
 
@@ -116,37 +121,41 @@ def _integer(constant: ConstantModel, dimension: str) -> int:
     return int(canonical(constant, dimension))
 
 
+_WORDS = ("buffer_per_query", "score_dtype", "probability_dtype")
+_PIM_DIMENSIONS = {
+    "buffer_bytes": "size",
+    "reduction_buffer_bytes": "size",
+    "exponential_latency_cycles": "unit cycles",
+    "maximum_latency_cycles": "unit cycles",
+    "sum_latency_cycles": "unit cycles",
+    "reduction_compare_cycles": "unit cycles",
+}
+
+
 def _pim(model: DeviceModel) -> PimUnit:
-    pim = model.pim
-    counts = (
-        "lanes", "exponential_lanes", "reduction_lanes", "logic_die_reduction_units",
-        "logic_die_merge_elements", "min_tile_tokens",
-    )  # fmt: skip
-    cycles = (
-        "exponential_latency_cycles", "maximum_latency_cycles", "sum_latency_cycles",
-        "reduction_compare_cycles",
-    )  # fmt: skip
-    values: dict[str, Any] = {n: _integer(getattr(pim, n), "number") for n in counts}
-    values |= {n: _integer(getattr(pim, n), "unit cycles") for n in cycles}
-    values |= {
-        n: _integer(getattr(pim, n), "size") for n in ("buffer_bytes", "reduction_buffer_bytes")
+    values: dict[str, Any] = {}
+    for name, constant in model.pim:
+        if not isinstance(constant, ConstantModel) or name == "clock":
+            continue
+        dimension = _PIM_DIMENSIONS.get(name, "number")
+        values[name] = constant.value if name in _WORDS else _integer(constant, dimension)
+    extra = {
+        name: c.value if isinstance(c.value, str | bool) else _integer(c, "number")
+        for name, c in model.pim.extra.items()
     }
-    values |= {
-        n: getattr(pim, n).value for n in ("buffer_per_query", "score_dtype", "probability_dtype")
-    }
-    return PimUnit(clock_hz=_integer(pim.clock, "frequency"), **values)
+    return PimUnit(clock_hz=_integer(model.pim.clock, "frequency"), **values, extra=extra)
 
 
 def build_family(model: DeviceModel, place: Place) -> CommandFamily:
     """The templates, patterns and groups replaced by the templates they stand for."""
+    window, refresh = model.activate_window, model.refresh
     commands = []
     for name, command in model.commands.items():
-        operand = re.search(r"\{(\w)\}", name)
-        fields = command.model_dump(exclude={"completion"})
+        fields = command.model_dump(exclude={"completion", "cycles"})
         commands.append(
             CommandTemplate(
                 name=name,
-                operand=operand[1] if operand else None,
+                cycles=bus_cycles(model, command),
                 completion=str(command.completion),
                 position=place("commands", name, "completion"),
                 **fields,
@@ -174,12 +183,19 @@ def build_family(model: DeviceModel, place: Place) -> CommandFamily:
             )
             for i, row in enumerate(model.timing_constraints)
         ),
-        activate_window=ActivateWindow(**model.activate_window.model_dump()),
-        refresh_command=model.refresh.command,
-        refresh_scope=model.refresh.scope,
-        refresh_interval=model.refresh.interval,
+        activate_window=None if window is None else ActivateWindow(**window.model_dump()),
+        refresh=None if refresh is None else RefreshTemplate(**refresh.model_dump()),
         peak_command=model.peak_command,
     )
+
+
+def bus_cycles(model: DeviceModel, command: CommandModel) -> int:
+    """Ticks that a command keeps its bus."""
+    if command.cycles is not None or model.bus_cycles is None:
+        return command.cycles or 1
+    if command.row_use == "open":
+        return model.bus_cycles.activate
+    return model.bus_cycles.row if command.bus == "row" else model.bus_cycles.column
 
 
 def _templates(model: DeviceModel, patterns: list[str]) -> tuple[str, ...]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
 from pamsim.config.reader import DataPath
 from pamsim.config.schema import DeviceModel
+from pamsim.config.spec import LEVEL_FIELDS
 from pamsim.errors import InputError, PamsimError, Position, did_you_mean
 
 Place = Callable[..., Position | None]
+
+_OPERANDS = re.compile(r"[^{}]+(\{[ne]\}|\{n\}_c\{c\})")
 
 # smaller, larger, may be equal, why
 _ORDER = (
@@ -29,6 +33,8 @@ _ORDER = (
 def timing_faults(timing: Mapping[str, int], place: Place) -> Iterable[PamsimError]:
     """Timing parameters (CK) that contradict each other."""
     for small, large, equal, why in _ORDER:
+        if small not in timing or large not in timing:
+            continue
         a, b = timing[small], timing[large]
         if a > b or (a == b and not equal):
             rule = f"at most {large} = {b} CK" if equal else f"below {large} = {b} CK"
@@ -37,6 +43,8 @@ def timing_faults(timing: Mapping[str, int], place: Place) -> Iterable[PamsimErr
 
 def timing_warnings(timing: Mapping[str, int]) -> tuple[str, ...]:
     """Oddities of published values that are kept."""
+    if not {"nRC", "nRAS", "nRP"} <= timing.keys():
+        return ()
     row_cycle = timing["nRAS"] + timing["nRP"]
     if timing["nRC"] < row_cycle:
         return (
@@ -63,15 +71,29 @@ def clock_faults(
 
 
 def organisation_faults(
-    model: DeviceModel, values: Mapping[str, int], nbl: int, place: Place
+    model: DeviceModel, values: Mapping[str, int], nbl: int | None, place: Place
 ) -> Iterable[PamsimError]:
-    """Rows hold whole columns; a burst moves one column."""
+    """The family's levels are counted; rows hold whole columns; a burst moves one column.
+
+    nbl: CK of a burst, None for a device that has none.
+    """
+    counted = {LEVEL_FIELDS[level] for level in model.levels if level in LEVEL_FIELDS}
+    for name in set(LEVEL_FIELDS.values()) - {"columns"}:
+        if (name in values) != (name in counted):
+            rule = "given" if name in counted else "left out"
+            yield InputError(
+                f"organisation.{name} must be {rule}, as the levels of {model.family} are "
+                f"{', '.join(model.levels)}",
+                place("organisation", name),
+            )
     if values["row_bytes"] % values["column_bytes"]:
         yield InputError(
             f"row_bytes must be a multiple of column_bytes = {values['column_bytes']} B, "
             f"not {values['row_bytes']} B",
             place("organisation", "row_bytes"),
         )
+    if nbl is None:
+        return
     burst_bits = nbl * model.transfers_per_ck * values["dq_bits"]
     if burst_bits != values["column_bytes"] * 8:
         yield InputError(
@@ -97,12 +119,17 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
                     f"{role} of {name} must not be wider than {command.scope}, not {target}",
                     place("commands", name, role),
                 )
+        if command.cycles is None and model.bus_cycles is None:
+            yield InputError(
+                f"cycles of {name} must be given, as the device has no bus_cycles",
+                place("commands", name),
+            )
         if ("{" in name) != (command.over is not None):
             yield InputError(
                 f"over of {name} must be given exactly when its name has an operand",
                 place("commands", name),
             )
-        elif "{" in name and not (name.count("{") == 1 and name.endswith(("{n}", "{e}"))):
+        elif "{" in name and not _OPERANDS.fullmatch(name):
             yield InputError(
                 f"operand of {name} must be {{n}} or {{e}} at its end", place("commands", name)
             )
@@ -114,20 +141,15 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
         elif not expand_pattern(model, pattern):
             known = [*names, *(f"${g}" for g in model.groups)]
             yield _unknown("command", pattern, known, place(*path))
-    for target, path in (
-        (model.refresh.command, ("refresh", "command")),
-        (model.peak_command, ("peak_command",)),
-    ):
-        if target not in names:
-            yield _unknown("command", target, names, place(*path))
-    refresh, peak = (
-        model.commands.get(model.refresh.command),
-        model.commands.get(model.peak_command),
-    )
-    if refresh is not None and not refresh.refresh:
-        yield InputError("refresh.command must be marked refresh", place("refresh", "command"))
-    if peak is not None and peak.over != "queries":
-        yield InputError("peak_command must be one over queries", place("peak_command"))
+    if model.peak_command not in names:
+        yield _unknown("command", model.peak_command, names, place("peak_command"))
+    if model.refresh is not None:
+        refresh = model.commands.get(model.refresh.command)
+        if refresh is None:
+            place_of = place("refresh", "command")
+            yield _unknown("command", model.refresh.command, names, place_of)
+        elif not refresh.refresh:
+            yield InputError("refresh.command must be marked refresh", place("refresh", "command"))
     if (model.bus == "HALF_CLOCK") != (model.ticks_per_ck == 2):
         yield InputError(
             f"ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not {model.ticks_per_ck}",
@@ -147,14 +169,20 @@ def _wider(model: DeviceModel, command: str, scope: str) -> bool:
 
 
 def _level_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
-    needed = ["Channel", "PseudoChannel", "Sid", "BankGroup", "Bank", "Row", "Column"]
-    if model.levels != needed:
-        yield InputError(f"levels of {model.family} must be {', '.join(needed)}", place("levels"))
+    known = ("Channel", *LEVEL_FIELDS)
+    for level in model.levels:
+        if level not in known:
+            yield _unknown("level", level, known, place("levels"))
+    if (model.levels[0], *model.levels[-2:]) != ("Channel", "Row", "Column"):
+        yield InputError("levels must go from Channel to Row, Column", place("levels"))
+    if len(set(model.levels)) != len(model.levels):
+        yield InputError("levels must be named once each", place("levels"))
     inside = model.levels[:-2]
-    places: list[tuple[str, DataPath]] = [
-        (model.activate_window.level, ("activate_window", "level")),
-        (model.refresh.scope, ("refresh", "scope")),
-    ]
+    places: list[tuple[str, DataPath]] = []
+    if model.activate_window is not None:
+        places.append((model.activate_window.level, ("activate_window", "level")))
+    if model.refresh is not None:
+        places.append((model.refresh.scope, ("refresh", "scope")))
     places += [(c.scope, ("commands", n, "scope")) for n, c in model.commands.items()]
     places += [
         (r.level, ("timing_constraints", i, "level"))

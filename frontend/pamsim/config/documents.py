@@ -25,6 +25,7 @@ REFERENCES: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {
         (("host",), "host"),
         (("tiers", "*", "device"), "device"),
         (("tiers", "*", "link"), "link"),
+        (("interconnect",), "link"),
         (("tiers", "*", "device", "energy"), "energy"),
     ),
     "device": ((("energy",), "energy"),),
@@ -153,31 +154,39 @@ def _bases(document: Document) -> list[str]:
 
 
 def _lay(into: Tree, other: Tree, at: DataPath) -> None:
-    """Lays `other` over `into`: mappings merge; a constant, a list, a number replaces."""
+    """Lays `other` over `into`: mappings merge; a constant, a list, a number replaces.
+
+    A list whose key ends in + follows on the list that it is laid over.
+    """
     target, source = into.data, other.data
     for part in at:
         target, source = target[part], source[part]  # type: ignore[index]
-    _place(into, other, at)
+    _place(into, at, other, at)
     for key, value in source.items():
         path = (*at, key)
         mapping = isinstance(value, dict) and "value" not in value
+        longer = target.get(key[:-1]) if isinstance(key, str) and key.endswith("+") else None
         if mapping and isinstance(target.get(key), dict):
             _lay(into, other, path)
+        elif isinstance(longer, list) and isinstance(value, list):
+            for i, entry in enumerate(value):
+                place = (*at, key[:-1], len(longer))
+                longer.append(_copied(into, place, other, (*path, i), entry))
         else:
-            target[key] = _copied(into, other, path, value)
+            target[key] = _copied(into, path, other, path, value)
 
 
-def _copied(into: Tree, other: Tree, path: DataPath, value: Any) -> Any:
-    _place(into, other, path)
+def _copied(into: Tree, to: DataPath, other: Tree, path: DataPath, value: Any) -> Any:
+    _place(into, to, other, path)
     if isinstance(value, dict):
-        return {k: _copied(into, other, (*path, k), v) for k, v in value.items()}
+        return {k: _copied(into, (*to, k), other, (*path, k), v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_copied(into, other, (*path, i), v) for i, v in enumerate(value)]
+        return [_copied(into, (*to, i), other, (*path, i), entry) for i, entry in enumerate(value)]
     return value
 
 
-def _place(into: Tree, other: Tree, path: DataPath) -> None:
+def _place(into: Tree, to: DataPath, other: Tree, path: DataPath) -> None:
     if path in other.values:
-        into.values[path] = other.values[path]
+        into.values[to] = other.values[path]
     if path in other.keys:
-        into.keys[path] = other.keys[path]
+        into.keys[to] = other.keys[path]

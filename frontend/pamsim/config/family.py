@@ -6,18 +6,21 @@ engine's integers from it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from pamsim.errors import Position
 
+Operand = int | tuple[int, ...]  # of a command; a tuple where its name holds several numbers
+_PLACE = re.compile(r"\{(\w)\}")
+
 
 @dataclass(frozen=True)
 class CommandTemplate:
-    """A command, or one for each operand value: `MACbg_q{n}`."""
+    """A command, or one for each operand value: `MACbg_q{n}`, `MACseq_q{n}_c{c}`."""
 
     name: str
-    operand: str | None  # "n", "e"
-    over: str | None  # the field of ProgramVariants that has the values
+    over: str | None  # the name in ProgramVariants that has the values
     bus: str  # "row", "column"
     cycles: int  # ticks
     scope: str
@@ -28,12 +31,34 @@ class CommandTemplate:
     falling_edge: bool
     auto_precharge: bool
     refresh: bool
-    activates: str  # "none", "one", "window": its weight in the activate window
+    activates: str  # its weight in the activate window: one of the schema's
     position: Position | None = field(default=None, compare=False)
 
-    def instance(self, operand: int) -> str:
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Names of the operands: "n", "e", "c"."""
+        return tuple(_PLACE.findall(self.name))
+
+    def operand_of(self, command: str) -> Operand | None:
+        """The operand's value in the name of a command of this template; None for another's."""
+        stems = _PLACE.split(self.name)[::2]
+        found = re.fullmatch(r"(\d+)".join(map(re.escape, stems)), command)
+        if found is None or not found.groups():
+            return None
+        values = tuple(map(int, found.groups()))
+        return values[0] if len(values) == 1 else values
+
+    def values(self, operand: Operand | None) -> dict[str, int]:
+        """Operand name -> value."""
+        if operand is None:
+            return {}
+        values = operand if isinstance(operand, tuple) else (operand,)
+        return dict(zip(self.operands, values, strict=True))
+
+    def instance(self, operand: Operand | None) -> str:
         """The command's name with its operand's value."""
-        return self.name.replace(f"{{{self.operand}}}", str(operand)) if self.operand else self.name
+        values = self.values(operand)
+        return _PLACE.sub(lambda place: str(values[place[1]]), self.name)
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,19 @@ class ActivateWindow:
 
 
 @dataclass(frozen=True)
+class RefreshTemplate:
+    """Every `interval` (an expression in CK) one `command` per node of level `scope`.
+
+    With `in_turn`, a level above: one per node of that level, whose `scope` nodes take turns.
+    """
+
+    command: str
+    scope: str
+    interval: str
+    in_turn: str | None = None
+
+
+@dataclass(frozen=True)
 class CommandFamily:
     """All of a device that is the same for every program."""
 
@@ -79,10 +117,8 @@ class CommandFamily:
     durations: tuple[Duration, ...]
     commands: tuple[CommandTemplate, ...]
     constraints: tuple[ConstraintTemplate, ...]
-    activate_window: ActivateWindow
-    refresh_command: str
-    refresh_scope: str
-    refresh_interval: str
+    activate_window: ActivateWindow | None
+    refresh: RefreshTemplate | None
     peak_command: str  # the template that streams KV
 
     def duration(self, name: str) -> Duration | None:

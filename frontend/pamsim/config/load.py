@@ -39,9 +39,16 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
         spread=model.spread,
         spread_min_bank_tokens=_integer(model.spread_min_bank_tokens, "number"),
         instances=_integer(model.instances, "number"),
+        tensor_parallel=_integer(model.tensor_parallel, "number") if model.tensor_parallel else 1,
+        pipeline_parallel=(
+            _integer(model.pipeline_parallel, "number") if model.pipeline_parallel else 1
+        ),
+        fill_limit=float(canonical(model.fill_limit, "number")) if model.fill_limit else 1.0,
+        interconnect=None if model.interconnect is None else _link(model.interconnect, 0),
         constants=own_constants(model),
         overrides=changed,
         path=str(tree.path),
+        written={name: tree.position((name,)) for name in ("layout", "spread")},
     )
 
 
@@ -77,6 +84,14 @@ def _tier_faults(model: SystemModel, tree: Tree) -> Iterator[PamsimError]:
             tree.position(("weights_tier",)),
             did_you_mean(model.weights_tier[:60], model.tiers),
         )
+    parallel = model.tensor_parallel, model.pipeline_parallel
+    several = any(c is not None and canonical(c, "number") > 1 for c in parallel)
+    if several and model.interconnect is None:
+        yield InputError(
+            "interconnect must be given where instances share a step (tensor_parallel or "
+            "pipeline_parallel above 1)",
+            tree.position(("tensor_parallel",)),
+        )
 
 
 def _tier(model: SystemModel, tree: Tree, name: str) -> TierSpec:
@@ -84,7 +99,18 @@ def _tier(model: SystemModel, tree: Tree, name: str) -> TierSpec:
     device = build_device(tier.device, tree, ("tiers", name, "device"))
     devices = _integer(tier.devices, "number")
     external = devices * device.external_bytes_per_second
-    return TierSpec(name, device, devices, _link(tier.link, external))
+    return TierSpec(
+        name,
+        device,
+        devices,
+        _link(tier.link, external),
+        kv_bytes=None if tier.kv_gib is None else _gibibytes(tier.kv_gib),
+        reserved_bytes=0 if tier.reserved_gib is None else _gibibytes(tier.reserved_gib),
+    )
+
+
+def _gibibytes(constant: Any) -> int:
+    return int(canonical(constant, "number") * (1 << 30))
 
 
 def _host(model: HostModel) -> HostSpec:

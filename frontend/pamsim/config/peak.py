@@ -30,7 +30,7 @@ def internal_peak(
     scope = description.level_index(
         next(c.scope for c in description.commands if c.name == command)
     )
-    banks = prod(description.sizes[scope + 1 : description.level_index("Bank") + 1])
+    banks = prod(description.sizes[scope + 1 : description.target_levels])
     bytes_per_command = banks * organisation.column_bytes
     per_second = rate * description.ticks_per_second
     total = bytes_per_command * per_second * organisation.channels_per_device

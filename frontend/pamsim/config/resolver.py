@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 from pamsim.config.expression import evaluate
-from pamsim.config.family import CommandTemplate, ConstraintTemplate, Duration
+from pamsim.config.family import CommandTemplate, ConstraintTemplate, Duration, Operand
 from pamsim.config.spec import DeviceSpec, ProgramVariants
 from pamsim.errors import InputError, PamsimError, Position, did_you_mean
 from pyramulator.description import Bus, Command, Description, Refresh, RowUse, Slot, TimingRow
 
-ELEMENT_STEP = 16  # operands of MAX, EXP, SUM and REDBG are multiples of it
+ELEMENTS, ELEMENT_STEP = "e", 16  # operands called e are multiples of it
 
 
 def duration_ticks(device: DeviceSpec, unit: str, elements: int = 0) -> int:
@@ -36,8 +36,8 @@ def duration_ticks(device: DeviceSpec, unit: str, elements: int = 0) -> int:
 def _ticks_of(device: DeviceSpec, duration: Duration, operand: int) -> int:
     names: dict[str, Fraction | int] = {
         name: value
-        for part in (device.pim, device.organisation)
-        for name, value in asdict(part).items()
+        for part in (device.pim.extra, asdict(device.pim), asdict(device.organisation))
+        for name, value in part.items()
         if isinstance(value, int) and not isinstance(value, bool)
     }
     if duration.operand:
@@ -62,33 +62,23 @@ def describe(device: DeviceSpec, variants: ProgramVariants) -> Description:
 class _Instance:
     name: str
     template: CommandTemplate
-    operand: int | None
+    operand: Operand | None
 
 
 class _Resolver:
     def __init__(self, device: DeviceSpec, variants: ProgramVariants) -> None:
-        _check_variants(variants)
         self.device, self.family = device, device.templates
         self.instances: dict[str, tuple[_Instance, ...]] = {}
         for template in self.family.commands:
-            operands: Iterable[int | None] = [None]
+            operands: Iterable[Operand | None] = [None]
             if template.over:
-                operands = sorted(set(getattr(variants, template.over)))
+                operands = variants.of(template.over)
+                _check_operands(template, variants.of(template.over))
             self.instances[template.name] = tuple(
-                _Instance(template.instance(o) if o is not None else template.name, template, o)
-                for o in operands
+                _Instance(template.instance(o), template, o) for o in operands
             )
         self.durations: dict[tuple[str, int], int] = {}
-        organisation = device.organisation
-        children = {
-            "PseudoChannel": organisation.pseudo_channels,
-            "Sid": organisation.sids,
-            "BankGroup": organisation.bank_groups,
-            "Bank": organisation.banks,
-            "Row": organisation.rows,
-            "Column": organisation.columns,
-        }
-        self.sizes = tuple(children.get(level, 1) for level in self.family.levels)
+        self.sizes = tuple(device.organisation.count(level) for level in self.family.levels)
 
     def description(self) -> Description:
         family = self.family
@@ -97,7 +87,15 @@ class _Resolver:
         for constraint in family.constraints:
             rows.extend(self.rows(constraint))
         rows.extend(self.activate_rows())
-        interval = self.ticks(family.refresh_interval, None, None)
+        refresh = (
+            None
+            if family.refresh is None
+            else Refresh(
+                family.refresh.command,
+                family.refresh.scope,
+                self.ticks(family.refresh.interval, None, None),
+            )
+        )
         return Description(
             name=self.device.name,
             levels=family.levels,
@@ -106,7 +104,7 @@ class _Resolver:
             bus=Bus[family.bus],
             commands=commands,
             rows=tuple(rows),
-            refresh=Refresh(family.refresh_command, family.refresh_scope, interval),
+            refresh=refresh,
         )
 
     def command(self, instance: _Instance) -> Command:
@@ -129,8 +127,8 @@ class _Resolver:
         """An expression over parameters in CK, in ticks, before any offset."""
         per_ck = self.device.ticks_per_ck
         names: dict[str, Fraction | int] = dict(self.device.timing_ck)
-        if instance is not None and instance.operand is not None:
-            names[str(instance.template.operand)] = instance.operand
+        if instance is not None:
+            names |= instance.template.values(instance.operand)
         functions = {d.name: self.function(d) for d in self.family.durations if d.operand}
         for duration in self.family.durations:
             if not duration.operand:
@@ -156,15 +154,18 @@ class _Resolver:
 
     def bus_rows(self, commands: tuple[Command, ...]) -> Iterable[TimingRow]:
         """A command keeps its bus for its cycles. No offset: it has the bus from its first tick."""
-        for slot in Slot:
-            on_slot = [c for c in commands if c.slot is slot]
+        single = Bus[self.family.bus] is Bus.SINGLE
+        buses = {"": commands} if single else {
+            f"{slot.name.lower()} ": [c for c in commands if c.slot is slot] for slot in Slot
+        }  # fmt: skip
+        for bus, on_slot in buses.items():
             for cycles in sorted({c.cycles for c in on_slot if c.cycles > 1}):
                 yield TimingRow(
                     level=self.family.levels[0],
                     preceding=tuple(c.name for c in on_slot if c.cycles == cycles),
                     following=tuple(c.name for c in on_slot),
                     latency=cycles,
-                    rule=f"{slot.name.lower()} command bus, {cycles} ticks",
+                    rule=f"{bus}command bus, {cycles} ticks",
                 )
 
     def rows(self, constraint: ConstraintTemplate) -> Iterable[TimingRow]:
@@ -200,6 +201,8 @@ class _Resolver:
     def activate_rows(self) -> Iterable[TimingRow]:
         """An activate weighs one, or the whole window (engine rule 4)."""
         window = self.family.activate_window
+        if window is None:
+            return
         weights = {c.name: c.activates for c in self.family.commands if c.activates != "none"}
         one = tuple(name for name, weight in weights.items() if weight == "one")
         full = tuple(name for name, weight in weights.items() if weight == "window")
@@ -213,14 +216,21 @@ class _Resolver:
                 )
 
 
-def _check_variants(variants: ProgramVariants) -> None:
-    for n in variants.queries:
-        if not 1 <= n <= 1 << 16:
-            raise InputError(f"queries of a MAC must be from 1 to {1 << 16}, not {n}")
-    for field in ("elements", "reduced_elements"):
-        for e in getattr(variants, field):
-            if not 0 < e <= 1 << 24 or e % ELEMENT_STEP:
-                raise InputError(f"{field} must be a positive multiple of {ELEMENT_STEP}, not {e}")
+def smallest_operand(template: CommandTemplate) -> Operand:
+    """The least value that the operand of a template can have."""
+    values = tuple(ELEMENT_STEP if name == ELEMENTS else 1 for name in template.operands)
+    return values if len(values) > 1 else values[0] if values else 1
+
+
+def _check_operands(template: CommandTemplate, values: Iterable[Operand]) -> None:
+    for name, value in ((n, v) for o in values for n, v in template.values(o).items()):
+        if name == ELEMENTS:
+            if not 0 < value <= 1 << 24 or value % ELEMENT_STEP:
+                raise InputError(
+                    f"{template.over} must be a positive multiple of {ELEMENT_STEP}, not {value}"
+                )
+        elif not 1 <= value <= 1 << 16:
+            raise InputError(f"{template.over} must be from 1 to {1 << 16}, not {value}")
 
 
 def _at(position: Position | None, compute: Callable[[], Fraction]) -> Fraction:

@@ -155,6 +155,7 @@ EnergyPerByte = Annotated[ConstantModel, _quantity("energy per byte", 0, 1e9, in
 Energy = Annotated[ConstantModel, _quantity("energy", 0, 1e12, integer=False)]
 Power = Annotated[ConstantModel, _quantity("power", 0, 1e9, integer=False)]
 Multiple = Annotated[ConstantModel, _quantity("number", 0, 1e6, integer=False)]
+Gibibytes = Annotated[ConstantModel, _quantity("number", 0, 1 << 30, integer=False)]
 Flag = Annotated[ConstantModel, _one_of(False, True)]
 Dtype = Annotated[ConstantModel, _one_of("fp16", "fp32")]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
@@ -170,10 +171,10 @@ class Titled(Section):
 
 
 class CommandModel(Section):
-    """One command, or with {n} or {e} in its name one for each operand value."""
+    """One command, or with {n}, {e} or {c} in its name one for each operand value."""
 
     bus: Literal["row", "column"]
-    cycles: int = Field(ge=1, le=64)
+    cycles: int | None = Field(None, ge=1, le=64, description="left out: that of `bus_cycles`")
     scope: str
     row_use: Literal["none", "access", "open", "close", "all_closed"]
     opens: str | None = None
@@ -182,8 +183,16 @@ class CommandModel(Section):
     falling_edge: bool = False
     auto_precharge: bool = False
     refresh: bool = False
-    activates: Literal["none", "one", "window"] = "none"
-    over: Literal["queries", "elements", "reduced_elements"] | None = None
+    activates: Literal["none", "one", "window", "staggered", "exempt"] = "none"
+    over: str | None = None
+
+
+class BusCyclesModel(Section):
+    """Ticks that commands keep their bus, where they do not say it themselves."""
+
+    activate: int = Field(ge=1, le=64)
+    row: int = Field(ge=1, le=64)
+    column: int = Field(ge=1, le=64)
 
 
 class ConstraintModel(Section):
@@ -217,11 +226,17 @@ class RefreshModel(Section):
 
 
 class OrganisationModel(Section):
+    """A family's own levels are given, the others left out."""
+
     channels_per_device: Children
-    pseudo_channels: Children
-    sids: Children
-    bank_groups: Children
-    banks: Children
+    pseudo_channels: Children | None = None
+    sids: Children | None = None
+    ranks: Children | None = None
+    dies: Children | None = None
+    planes: Children | None = None
+    bank_groups: Children | None = None
+    banks: Children | None = None
+    chips: Children | None = None
     rows: Count
     row_bytes: Size
     column_bytes: Size
@@ -229,26 +244,29 @@ class OrganisationModel(Section):
 
 
 class PimModel(Section):
-    lanes: Count
+    """Units that a device does not have are left out; `extra` is for what only its family knows."""
+
     clock: Frequency
-    buffer_bytes: Size
-    buffer_per_query: Flag
-    exponential_lanes: Count
-    exponential_latency_cycles: Cycles
-    maximum_latency_cycles: Cycles
-    sum_latency_cycles: Cycles
-    reduction_lanes: Count
-    reduction_compare_cycles: Cycles
-    reduction_buffer_bytes: Size
-    logic_die_reduction_units: Count
-    logic_die_merge_elements: Count
-    min_tile_tokens: Count
-    score_dtype: Dtype
-    probability_dtype: Dtype
+    lanes: Count | None = None
+    buffer_bytes: Size | None = None
+    buffer_per_query: Flag | None = None
+    exponential_lanes: Count | None = None
+    exponential_latency_cycles: Cycles | None = None
+    maximum_latency_cycles: Cycles | None = None
+    sum_latency_cycles: Cycles | None = None
+    reduction_lanes: Count | None = None
+    reduction_compare_cycles: Cycles | None = None
+    reduction_buffer_bytes: Size | None = None
+    logic_die_reduction_units: Count | None = None
+    logic_die_merge_elements: Count | None = None
+    min_tile_tokens: Count | None = None
+    score_dtype: Dtype | None = None
+    probability_dtype: Dtype | None = None
+    extra: dict[str, ConstantModel] = {}
 
 
 class EnergyConstants(Section):
-    """All that an HBM-PIM stack can spend energy on. One that is left out is unknown, not 0."""
+    """All that a PIM device can spend energy on. One that is left out is unknown, not 0."""
 
     act_pre_pj: Energy | None = None
     cell_read_pj_per_bit: EnergyPerBit | None = None
@@ -278,17 +296,18 @@ class EnergyModel(Titled):
 class DeviceModel(Titled):
     """device/*.yaml"""
 
-    family: Literal["hbm_pim"]
+    family: Name
     levels: list[str] = Field(min_length=4, max_length=12)
     bus: Literal["SINGLE", "ROW_COLUMN", "HALF_CLOCK"]
     ticks_per_ck: int = Field(ge=1, le=2)
     transfers_per_ck: int = Field(ge=1, le=16)
+    bus_cycles: BusCyclesModel | None = None
     parameters: list[str]
     durations: dict[str, DurationModel]
     commands: dict[str, CommandModel]
     groups: dict[str, list[str]]
-    activate_window: ActivateWindowModel
-    refresh: RefreshModel
+    activate_window: ActivateWindowModel | None = None
+    refresh: RefreshModel | None = None
     peak_command: str
     timing_constraints: list[ConstraintModel]
     organisation: OrganisationModel
@@ -326,6 +345,8 @@ class TierModel(Section):
     device: DeviceModel
     devices: Count
     link: LinkModel
+    kv_gib: Gibibytes | None = None
+    reserved_gib: Gibibytes | None = None
 
 
 class SystemModel(Titled):
@@ -334,10 +355,14 @@ class SystemModel(Titled):
     host: HostModel
     tiers: dict[str, TierModel] = Field(min_length=1)
     weights_tier: str
-    layout: Literal["head-split", "head-fused", "token-major"]
-    spread: Literal["spread"]
+    layout: Name
+    spread: Name
     spread_min_bank_tokens: Count
     instances: Count
+    tensor_parallel: Count | None = None
+    pipeline_parallel: Count | None = None
+    interconnect: LinkModel | None = None
+    fill_limit: Fraction01 | None = None
 
 
 MODELS: dict[str, type[Titled]] = {

@@ -41,6 +41,9 @@ def _of_system(system: SystemSpec) -> Iterator[Constant]:
     yield from system.constants
     for constant in system.host.constants:
         yield replace(constant, name=f"host.{constant.name}")
+    if system.interconnect is not None:
+        for constant in system.interconnect.constants:
+            yield replace(constant, name=f"interconnect.{constant.name}")
     for tier in system.tiers:
         yield from _of_device(tier.device, f"tiers.{tier.name}.device.")
         for constant in tier.link.constants:
@@ -87,6 +90,8 @@ def schema_files() -> dict[str, str]:
         for name, definition in schema.get("$defs", {}).items():
             if name in _PARTIAL:
                 definition.pop("required", None)
+        for document in (schema, *schema.get("$defs", {}).values()):
+            _lists_that_follow(document)
         _name_or_document(schema)
         files[f"{kind}.schema.json"] = json.dumps(schema, indent=2, sort_keys=True) + "\n"
     return files
@@ -98,6 +103,13 @@ _PARTIAL = (
     "DeviceModel", "EnergyModel", "HostModel", "LinkModel",
 )  # fmt: skip
 _DOCUMENTS = tuple(f"#/$defs/{model.__name__}" for model in MODELS.values())
+
+
+def _lists_that_follow(document: dict[str, Any]) -> None:
+    """Allows `key+` beside a list: its entries follow on those of what is extended."""
+    properties = document.get("properties", {})
+    lists = {f"{name}+": p for name, p in properties.items() if p.get("type") == "array"}
+    properties.update(lists)
 
 
 def _name_or_document(node: Any) -> None:

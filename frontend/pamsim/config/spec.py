@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal
 
-from pamsim.config.family import CommandFamily
+from pamsim.config.family import CommandFamily, Operand
+from pamsim.errors import Position
 from pyramulator.description import Description
 
 
@@ -27,19 +30,47 @@ class Constant:
         return self.source.startswith("assumption")
 
 
+# Levels of a channel's tree -> the field of Organisation that counts them.
+LEVEL_FIELDS = {
+    "PseudoChannel": "pseudo_channels",
+    "Sid": "sids",
+    "Rank": "ranks",
+    "Die": "dies",
+    "Plane": "planes",
+    "BankGroup": "bank_groups",
+    "Bank": "banks",
+    "Row": "rows",
+    "Column": "columns",
+}
+
+
 @dataclass(frozen=True)
 class Organisation:
-    """The tree of one channel and what a device (stack) is made of."""
+    """The tree of one channel and what a device (stack, DIMM, drive) is made of.
+
+    A level that a family does not have counts 1. `chips` work side by side on one command, each
+    with its share of a row and of a column.
+    """
 
     channels_per_device: int
-    pseudo_channels: int
-    sids: int
-    bank_groups: int  # per SID
-    banks: int  # per bank group
-    rows: int  # per bank
-    row_bytes: int  # per bank
-    column_bytes: int  # bytes a column command moves per bank
-    dq_bits: int = 32  # data pins of a pseudo-channel
+    rows: int  # per bank (pages per plane)
+    row_bytes: int  # per bank, of all chips
+    column_bytes: int  # bytes a column command moves per bank, of all chips
+    pseudo_channels: int = 1
+    sids: int = 1
+    ranks: int = 1
+    dies: int = 1
+    planes: int = 1
+    bank_groups: int = 1
+    banks: int = 1  # per bank group
+    chips: int = 1
+    dq_bits: int = 32  # data pins of a pseudo-channel, or of a channel that has none
+
+    def count(self, level: str) -> int:
+        """Children at a level of a family, e.g. "BankGroup". Raises KeyError for another name."""
+        if level == "Channel":
+            return 1
+        return int(getattr(self, LEVEL_FIELDS[level]))
 
     @property
     def columns(self) -> int:
@@ -48,33 +79,40 @@ class Organisation:
 
     @property
     def groups_per_channel(self) -> int:
-        return self.pseudo_channels * self.sids * self.bank_groups
+        """Bank groups, or what a family without them has above its banks."""
+        above = (self.pseudo_channels, self.sids, self.ranks, self.dies, self.bank_groups)
+        return prod(above)
 
     @property
     def channel_bytes(self) -> int:
-        return self.groups_per_channel * self.banks * self.rows * self.row_bytes
+        groups = self.groups_per_channel
+        return groups * self.planes * self.banks * self.rows * self.row_bytes
 
 
 @dataclass(frozen=True)
 class PimUnit:
-    """The processing and reduction units of an HBM-PIM device (PAM section 5.2)."""
+    """The processing and reduction units of a PIM device (PAM section 5.2).
 
-    lanes: int  # FP16 multipliers of a PU
+    What a device does not have counts 0. `extra` holds what only its family knows, by name.
+    """
+
     clock_hz: int
-    buffer_bytes: int  # of a PU, for one query group member if buffer_per_query
-    buffer_per_query: bool  # `hbm3-pam-gqa`: the buffer is buffer_bytes x (query heads per KV head)
-    exponential_lanes: int
-    exponential_latency_cycles: int
-    maximum_latency_cycles: int
-    sum_latency_cycles: int
-    reduction_lanes: int
-    logic_die_reduction_units: int  # per device
-    min_tile_tokens: int  # T >= this many tokens a bank
-    score_dtype: Literal["fp16", "fp32"]
-    probability_dtype: Literal["fp16", "fp32"]
-    reduction_compare_cycles: int = 1
-    reduction_buffer_bytes: int = 512  # of an RU
-    logic_die_merge_elements: int = 128  # elements of O that one logic-die merge takes
+    lanes: int = 0  # FP16 multipliers of a PU
+    buffer_bytes: int = 0  # of a PU, for one query group member if buffer_per_query
+    buffer_per_query: bool = False  # the buffer is buffer_bytes x (query heads per KV head)
+    exponential_lanes: int = 0
+    exponential_latency_cycles: int = 0
+    maximum_latency_cycles: int = 0
+    sum_latency_cycles: int = 0
+    reduction_lanes: int = 0
+    logic_die_reduction_units: int = 0  # per device
+    min_tile_tokens: int = 1  # T >= this many tokens a bank
+    score_dtype: Literal["fp16", "fp32"] = "fp16"
+    probability_dtype: Literal["fp16", "fp32"] = "fp16"
+    reduction_compare_cycles: int = 0
+    reduction_buffer_bytes: int = 0  # of an RU
+    logic_die_merge_elements: int = 0  # elements of O that one logic-die merge takes
+    extra: Mapping[str, int | str | bool] = field(default_factory=dict, hash=False)
 
     def buffer_for(self, group_size: int) -> int:
         """Buffer bytes of a PU that serves `group_size` query heads per KV head."""
@@ -100,7 +138,7 @@ class DeviceSpec:
     """
 
     name: str
-    family: str  # instruction set and checker rules: "hbm_pim"
+    family: str  # instruction set, mapping and checker rules, e.g. "hbm_pim"
     organisation: Organisation
     ticks_per_ck: int
     ticks_per_second: int
@@ -142,12 +180,17 @@ class HostSpec:
 
 @dataclass(frozen=True)
 class TierSpec:
-    """A tier of one instance: `devices` equal devices behind one link to the host."""
+    """A tier of one instance: `devices` equal devices behind one link to the host.
+
+    kv_bytes: the most KV cache that it takes over all instances, None for as much as fits.
+    """
 
     name: str  # "hbm"
     device: DeviceSpec
     devices: int
     link: LinkSpec
+    kv_bytes: int | None = None
+    reserved_bytes: int = 0  # of one instance, kept free of weights and KV cache
 
     @property
     def channels(self) -> int:
@@ -166,25 +209,48 @@ class SystemSpec:
     host: HostSpec
     tiers: tuple[TierSpec, ...]
     weights_tier: str  # where the weights lie
-    layout: str  # "head-split"
-    spread: str  # "spread"
+    layout: str  # of pamsim.layout.list_layouts
+    spread: str  # of pamsim.layout.list_spreads
     spread_min_bank_tokens: int  # a pair is not spread so far that a bank holds fewer of its tokens
     instances: int = 1
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    interconnect: LinkSpec | None = None  # between instances, one direction of one of them
+    fill_limit: float = 1.0  # of a tier's free bytes, that KV cache takes before the next tier
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved
     path: str = ""
+    written: dict[str, Position | None] = field(default_factory=dict, compare=False)  # of names
 
     def tier(self, name: str) -> TierSpec:
         return next(t for t in self.tiers if t.name == name)
 
 
-@dataclass(frozen=True)
 class ProgramVariants:
-    """The operand values a program uses: which operand-dependent commands its Description needs."""
+    """The operand values a program uses: which operand-dependent commands its Description needs.
 
-    queries: tuple[int, ...]  # n of MACbg_qn
-    elements: tuple[int, ...]  # e of MAX_e, EXP_e, SUM_e, each a multiple of 16
-    reduced_elements: tuple[int, ...]  # e of REDBG_e, each a multiple of 16
+    ProgramVariants(queries=(1,), elements=(16, 128)): the names are those that the commands of a
+    family are `over` (queries: n of MACbg_qn; elements: e of MAX_e, EXP_e, SUM_e; ...). A command
+    with two operands has pairs: visits=((1, 32),) of MACseq_q1_c32.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, **values: Iterable[Operand]) -> None:
+        self._values = {name: tuple(sorted(set(v))) for name, v in sorted(values.items())}
+
+    def of(self, over: str) -> tuple[Operand, ...]:
+        """The values of one name, ascending; none where the program uses none."""
+        return self._values.get(over, ())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProgramVariants) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"ProgramVariants({', '.join(f'{n}={v}' for n, v in self._values.items())})"
 
 
 __all__ = [

@@ -26,6 +26,11 @@ _SI = {
 }
 
 
+def shown_bytes(size: int) -> str:
+    """A size as people read it: GiB from one GiB on, else MiB."""
+    return f"{size / 2**30:.2f} GiB" if abs(size) >= 1 << 30 else f"{size / 2**20:.2f} MiB"
+
+
 def _scaled(unit: str, prefixes: str, canonical: str) -> dict[str, Fraction]:
     """`unit` under each prefix ("-" is none) as multiples of the canonical prefix."""
     return {

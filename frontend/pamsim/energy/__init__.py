@@ -2,7 +2,7 @@
 
 from pamsim.energy.account import account
 from pamsim.energy.activity import StepActivity, TierActivity
-from pamsim.energy.commands import banks_of, command_work
+from pamsim.energy.commands import banks_of, command_work, energy_family
 from pamsim.energy.term import EnergyAccount, EnergyTerm
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "account",
     "banks_of",
     "command_work",
+    "energy_family",
 ]

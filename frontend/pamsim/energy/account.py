@@ -84,12 +84,19 @@ def account(
 ) -> EnergyAccount:
     """Every term of a step, or the names of the constants that its devices lack.
 
-    compiled, runs, activity.tiers: one entry per tier that took part, in the same order. Terms
-    whose count is 0 are left out. An account with a missing constant has no terms.
+    compiled, runs: of every part of the step. activity.tiers: one entry per tier that took part.
+    Terms whose count is 0 are left out. An account with a missing constant has no terms.
     """
     terms: list[EnergyTerm] = []
     missing: list[str] = []
-    for step, tier_runs, tier_activity in zip(compiled, runs, activity.tiers, strict=True):
+    for tier_activity in activity.tiers:
+        parts = [
+            (step, part_runs)
+            for step, part_runs in zip(compiled, runs, strict=True)
+            if step.tier == tier_activity.tier
+        ]
+        step = parts[0][0]  # parts of a tier have its device and tiling
+        tier_runs = [run for _, part_runs in parts for run in part_runs]
         lookup = Lookup(step.device.name, step.device.energy)
         terms += _command_terms(step, tier_runs, lookup)
         terms += _mac_buffer_terms(step, tier_runs, lookup)
@@ -104,6 +111,7 @@ def account(
     lookup = Lookup(weights_device.name, weights_device.energy)
     terms += _host_terms(system, activity, lookup, missing)
     missing += [m for m in lookup.missing if m not in missing]
+    terms += _interconnect_terms(system, activity, missing)
     if missing:
         return EnergyAccount((), tuple(missing))
     return EnergyAccount(tuple(t for t in terms if t.count))
@@ -202,6 +210,22 @@ def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> It
                 bits(crossings),
                 link_source,
             )
+
+
+def _interconnect_terms(
+    system: SystemSpec, activity: StepActivity, missing: list[str]
+) -> Iterable[EnergyTerm]:
+    link = system.interconnect
+    if not activity.interconnect_bytes or link is None:
+        return
+    if link.energy_pj_per_bit is None:
+        missing.append(f"{link.name}: energy")
+        return
+    source = "; ".join(c.source for c in link.constants if "energy" in c.name)
+    yield EnergyTerm(
+        "interconnect", link.name, link.energy_pj_per_bit, "bit", "link",
+        bits(activity.interconnect_bytes), source,
+    )  # fmt: skip
 
 
 def _host_terms(

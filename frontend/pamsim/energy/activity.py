@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TierActivity:
-    """One tier over a whole step (all layers). Bytes are bytes that cross the devices' pins."""
+    """One tier over a whole step: all layers of all instances. Bytes cross the devices' pins."""
 
     tier: str
-    attention_ps: int  # that the tier was busy with attention
+    attention_ps: int  # that the tier was busy with attention, summed over the instances
     query_bytes: int
     append_bytes: int
     result_bytes: int
@@ -27,3 +27,4 @@ class StepActivity:
     host_flops: int
     host_bytes: int  # weights and activations, read from or written to the weights' memory
     tiers: tuple[TierActivity, ...]
+    interconnect_bytes: int = 0  # sent from one instance to others

@@ -38,7 +38,8 @@ def background_terms(
     active, precharged, refreshing, extra_banks, simulated = _residency_ps(runs)
     attention = spec.channels * pseudo_channels * tier.attention_ps
     waiting = attention - simulated  # finished early, or no program
-    rest = spec.channels * pseudo_channels * (activity.latency_ps - tier.attention_ps)
+    all_instances = system.instances * activity.latency_ps
+    rest = spec.channels * pseudo_channels * (all_instances - tier.attention_ps)
     streams_weights = step.tier == system.weights_tier and (
         system.host.memory_bytes_per_second is None
     )

@@ -1,18 +1,18 @@
-"""What one HBM-PIM command does, in the things that energy constants are for.
+"""What one command of a device does, in the things that energy constants are for.
 
-A command works in the banks of its scope: ACTbg opens four banks, MACbg_q2 reads a column in each
-of four and each PU multiplies it for two queries. Operands in names: docs/hbm-pim-commands.md. What
-a command's name does not tell is counted elsewhere: the buffer reads of MACs
-(pamsim.energy.mac_buffers), merges on the logic die (pamsim.energy.merges).
+What each command does is its family's (`pamsim.energy.families`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
 
 from pamsim.config.spec import DeviceSpec
-from pamsim.energy.units import bits
+
+DTYPE_BYTES = {"fp16": 2, "fp32": 4}
 
 
 @dataclass(frozen=True)
@@ -37,137 +37,41 @@ class CommandWork:
     refreshes: int = 0  # of a pseudo-channel
 
 
+class EnergyFamily(Protocol):
+    """A module of `pamsim.energy.families`."""
+
+    READS_OUT: tuple[str, ...]  # commands that move a column of a channel to its pins
+    WRITES_IN: tuple[str, ...]  # commands that move a column from its pins into banks
+
+    def command_work(self, name: str, device: DeviceSpec, part_columns: int) -> CommandWork: ...
+
+    def banks_of(self, name: str, device: DeviceSpec) -> int: ...
+
+
+def energy_family(device: DeviceSpec) -> EnergyFamily | None:
+    """What is known of the commands of a device's family; None where nothing is."""
+    name = f"pamsim.energy.families.{device.family}"
+    return cast(EnergyFamily, import_module(name)) if find_spec(name) else None
+
+
+def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWork:
+    """What one `name` does on `device`; a query's O has `part_columns` columns.
+
+    Nothing where the family has no energy module. Raises KeyError for a command that is not of it.
+    """
+    family = energy_family(device)
+    return CommandWork() if family is None else family.command_work(name, device, part_columns)
+
+
+def banks_of(name: str, device: DeviceSpec) -> int | None:
+    """Banks that one `name` works in: 0 for a command that addresses none, None if unknown."""
+    family = energy_family(device)
+    return None if family is None else family.banks_of(name, device)
+
+
 def split_name(name: str) -> tuple[str, int | None]:
     """Stem and operand of a command's name: "MACbg_q2" -> ("MACbg", 2), "ACT" -> ("ACT", None)."""
     stem, _, operand = name.partition("_")
     if not operand:
         return name, None
     return stem, int(operand.removeprefix("q"))
-
-
-def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWork:
-    """What one `name` does on `device`; a query's O has `part_columns` columns.
-
-    Raises KeyError for a command that is not of the family.
-    """
-    stem, operand = split_name(name)
-    return _WORK[stem](_Issue(device, operand or 0, part_columns))
-
-
-def banks_of(name: str, device: DeviceSpec) -> int:
-    """Banks that one `name` works in: 0 for a command that addresses none (RDRES)."""
-    organisation = device.organisation
-    stem, _ = split_name(name)
-    if stem in ("PREab", "REFab"):
-        return organisation.sids * organisation.bank_groups * organisation.banks
-    if stem in ("ACT", "PREpb", "RD", "WR", "RDA", "WRA"):
-        return 1
-    if stem in ("REDLD", "RDRES"):
-        return 0
-    return organisation.banks
-
-
-@dataclass(frozen=True)
-class _Issue:
-    """A command with the number in its name."""
-
-    device: DeviceSpec
-    operand: int
-    part_columns: int
-
-    @property
-    def banks(self) -> int:
-        return self.device.organisation.banks
-
-    @property
-    def column(self) -> int:
-        return self.device.organisation.column_bytes
-
-
-def _mac(issue: _Issue) -> CommandWork:
-    return CommandWork(
-        mac_column_bits=bits(issue.column * issue.banks),
-        macs=issue.device.pim.lanes * issue.banks * issue.operand,
-    )
-
-
-def _query(issue: _Issue) -> CommandWork:
-    return CommandWork(
-        die_to_group_bits=bits(issue.column),
-        group_to_pu_bits=bits(issue.column * issue.banks),
-        buffer_bytes=issue.column * issue.banks,
-    )
-
-
-def _maximum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
-    score = DTYPE_BYTES[issue.device.pim.score_dtype]
-    return CommandWork(maximum_elements=elements, buffer_bytes=elements * score)
-
-
-def _exponential(issue: _Issue) -> CommandWork:
-    elements, pim = issue.operand * issue.banks, issue.device.pim
-    read_and_written = DTYPE_BYTES[pim.score_dtype] + DTYPE_BYTES[pim.probability_dtype]
-    return CommandWork(exponential_elements=elements, buffer_bytes=elements * read_and_written)
-
-
-def _sum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
-    probability = DTYPE_BYTES[issue.device.pim.probability_dtype]
-    return CommandWork(sum_elements=elements, buffer_bytes=elements * probability)
-
-
-def _group_reduction(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
-    # Each PU has a weight, and an l beside O, for each query.
-    weights = elements * _FP16_BYTES // (issue.part_columns * issue.column)
-    return CommandWork(
-        group_macs=elements + weights,
-        group_exponentials=weights,
-        pu_to_group_bits=bits(elements * _FP16_BYTES),
-        buffer_bytes=2 * elements * _FP16_BYTES,
-    )
-
-
-def _to_die(issue: _Issue) -> CommandWork:
-    accumulated = issue.column // _FP16_BYTES * _FP32_BYTES  # read and written back
-    return CommandWork(
-        group_to_die_bits=bits(issue.column), buffer_bytes=issue.column + 2 * accumulated
-    )
-
-
-def _result(issue: _Issue) -> CommandWork:
-    return CommandWork(buffer_bytes=issue.column)
-
-
-def _read(issue: _Issue) -> CommandWork:
-    return CommandWork(read_bits=bits(issue.column))
-
-
-def _write(issue: _Issue) -> CommandWork:
-    return CommandWork(write_bits=bits(issue.column))
-
-
-DTYPE_BYTES = {"fp16": 2, "fp32": 4}
-_FP16_BYTES, _FP32_BYTES = DTYPE_BYTES["fp16"], DTYPE_BYTES["fp32"]
-
-_WORK: dict[str, Callable[[_Issue], CommandWork]] = {
-    "ACT": lambda _: CommandWork(bank_activates=1),
-    "ACTbg": lambda issue: CommandWork(bank_activates=issue.banks),
-    "PREpb": lambda _: CommandWork(),  # the activate's constant holds the precharge
-    "PREab": lambda _: CommandWork(),
-    "PREbg": lambda _: CommandWork(),
-    "RD": _read,
-    "RDA": _read,
-    "WR": _write,
-    "WRA": _write,
-    "REFab": lambda _: CommandWork(refreshes=1),
-    "MACbg": _mac,
-    "WRQ": _query,
-    "MAX": _maximum,
-    "EXP": _exponential,
-    "SUM": _sum,
-    "REDBG": _group_reduction,
-    "REDLD": _to_die,
-    "RDRES": _result,
-}

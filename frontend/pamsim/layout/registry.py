@@ -1,12 +1,19 @@
-"""Layouts by name. A new one is a module with a class, and a line here."""
+"""Layouts by name. A new one is a module, and a line here."""
 
 from __future__ import annotations
 
-from pamsim.errors import InputError, did_you_mean
-from pamsim.layout.head_split import HeadSplit
+from pamsim.config.spec import SystemSpec
+from pamsim.errors import InputError, InputErrors, did_you_mean
+from pamsim.layout.head_fused import HEAD_FUSED
+from pamsim.layout.head_split import HEAD_SPLIT
+from pamsim.layout.naive import NAIVE
+from pamsim.layout.spread import list_spreads
 from pamsim.layout.table import Layout
+from pamsim.layout.token_major import TOKEN_MAJOR
 
-_LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (HeadSplit(),)}
+_LAYOUTS: dict[str, Layout] = {
+    layout.name: layout for layout in (HEAD_SPLIT, HEAD_FUSED, TOKEN_MAJOR, NAIVE)
+}
 
 
 def list_layouts() -> tuple[str, ...]:
@@ -15,9 +22,28 @@ def list_layouts() -> tuple[str, ...]:
 
 
 def get_layout(name: str) -> Layout:
-    """The layout of that name. Raises InputError with a suggestion."""
-    if name not in _LAYOUTS:
-        raise InputError(
-            f"layout must be a known one, not {name!r}", None, did_you_mean(name, _LAYOUTS)
-        )
+    """The layout of that name. Raises KeyError for another."""
     return _LAYOUTS[name]
+
+
+def layout_of(system: SystemSpec) -> Layout:
+    """The layout that a system names. Raises InputError(s) where layout or spread is unknown."""
+    faults = [
+        InputError(
+            f"{what} must be one of {_listed(known)}, not {name[:60]!r}",
+            system.written.get(what),
+            did_you_mean(name, known),
+        )
+        for what, name, known in (
+            ("layout", system.layout, list_layouts()),
+            ("spread", system.spread, list_spreads()),
+        )
+        if name not in known
+    ]
+    if faults:
+        raise faults[0] if len(faults) == 1 else InputErrors(faults)
+    return get_layout(system.layout)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " or ".join((", ".join(map(repr, names[:-1])), repr(names[-1])))

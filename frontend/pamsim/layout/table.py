@@ -8,45 +8,25 @@ to the row: a table holds layer 0 and says how layers stack.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import Protocol
 
 import numpy as np
 
 from pamsim.config.spec import SystemSpec
+from pamsim.layout.capacity import Room
+from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
 
-BLOCK_TOKENS = 16
-
-# A place, packed into 64 bits: the first token of the block, K part (V: see Segment.v_row).
-#   bits 0..4 first column, 5..19 row, 20..21 bank, 22..25 group, 26..41 channel (of the tier)
+# A place, packed into 64 bits: K's first column of the block's first token. First bit, bits.
 PLACE_FIELDS = {
-    "column": (0, 5),
-    "row": (5, 15),
-    "bank": (20, 2),
-    "group": (22, 4),
-    "channel": (26, 16),
+    "column": (0, 8),
+    "row": (8, 20),
+    "bank": (28, 6),
+    "group": (34, 10),
+    "channel": (44, 20),  # of the tier
 }
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The tokens of one (request, KV head) that one bank group holds, in layer 0.
-
-    Local token i (0 <= i < tokens) is in bank i mod banks, slot i div banks; slot s is in row
-    k_row + s div slots_per_row (K; V from v_row), at column (s mod slots_per_row) x vector_columns.
-    Local token i is token blocks[i div 16] x 16 + i mod 16 of the request: `blocks` lists the
-    request's blocks that lie here, ascending; only the request's last block can be partial.
-    """
-
-    request: int
-    kv_head: int
-    channel: int  # of the tier, counted over all devices
-    group: int  # ((pseudo_channel x sids) + sid) x bank_groups + bank_group
-    tokens: int
-    k_row: int
-    v_row: int
-    blocks: np.ndarray  # int64 [ceil(tokens / 16)]
 
 
 @dataclass(frozen=True)
@@ -58,15 +38,21 @@ class BlockTable:
     channels: int
     groups: int  # per channel
     banks: int  # per group
-    vector_columns: int  # 32-byte columns of one K or V vector, padded to whole columns
-    slots_per_row: int
-    segments: tuple[Segment, ...]
+    key_columns: int  # 32-byte columns of a K vector, every piece padded to whole columns
+    value_columns: int
+    segments: tuple[Segment, ...]  # by channel, group and row
     rows_per_layer: np.ndarray
     first_row: int  # rows below it belong to the weights
     rows: int  # of a bank
 
+    @property
+    def tile_slots(self) -> int:
+        """Tiles of a multiple of so many slots begin at a block of rows in every region."""
+        regions = {r.block_slots for s in self.segments for r in s.regions}
+        return lcm(*regions)
+
     def places(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and packed places of every block of a layer.
+        """Keys and packed places (PLACE_FIELDS) of every block of a layer.
 
         Returns (keys int64 [n, 3] of request, KV head, block; places uint64 [n]).
         """
@@ -75,27 +61,44 @@ class BlockTable:
             base = int(self.rows_per_layer[s.channel, s.group]) * layer
             first = np.arange(len(s.blocks), dtype=np.int64) * BLOCK_TOKENS
             slot = first // self.banks
-            row = base + s.k_row + slot // self.slots_per_row
-            column = slot % self.slots_per_row * self.vector_columns
-            packed = (
-                column | row << 5 | (first % self.banks) << 20 | s.group << 22 | s.channel << 26
-            )
-            keys.append(
-                np.column_stack(
-                    [np.full(len(first), s.request), np.full(len(first), s.kv_head), s.blocks]
-                )
-            )
-            places.append(packed.astype(np.uint64))
+            fields: dict[str, np.ndarray | int] = {
+                "column": s.key[0].column_of(slot),
+                "row": base + s.key[0].row(slot),
+                "bank": first % self.banks,
+                "group": s.group,
+                "channel": s.channel,
+            }
+            places.append(_packed(fields, len(first)))
+            pair = np.broadcast_to([s.request, s.kv_head], (len(first), 2))
+            keys.append(np.column_stack([pair, s.blocks]))
         if not keys:
             return np.empty((0, 3), np.int64), np.empty(0, np.uint64)
         return np.concatenate(keys), np.concatenate(places)
 
 
+def _packed(fields: dict[str, np.ndarray | int], count: int) -> np.ndarray:
+    place = np.zeros(count, np.uint64)
+    for name, (low, _) in PLACE_FIELDS.items():
+        place |= np.asarray(fields[name]).astype(np.uint64) << np.uint64(low)
+    return place
+
+
 class Layout(Protocol):
     """Places the KV cache of a step on a tier. Raises CapacityError when it does not fit."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def place(
-        self, model: ModelSpec, step: DecodeStep, system: SystemSpec, tier: str
-    ) -> BlockTable: ...
+        self,
+        model: ModelSpec,
+        step: DecodeStep,
+        system: SystemSpec,
+        tier: str,
+        room: Room | None = None,
+    ) -> BlockTable:
+        """room: layers and rows that the step has; all of the model's above the weights if None."""
+        ...
+
+
+__all__ = ["BLOCK_TOKENS", "PLACE_FIELDS", "BlockTable", "Layout", "Region", "Segment"]

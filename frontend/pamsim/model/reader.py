@@ -2,159 +2,120 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from pamsim.errors import InputError, InputErrors, PamsimError, Position, did_you_mean
-from pamsim.model.architectures import ARCHITECTURES, DTYPES, LIMITS, Architecture
+from pamsim.model.architectures import ARCHITECTURES, DTYPES, NOT_MODELLED, Architecture
+from pamsim.model.attention import Attention, read_attention
 from pamsim.model.document import JsonDocument
+from pamsim.model.experts import read_experts
+from pamsim.model.fields import Fields, shown
 from pamsim.model.spec import ModelSpec
-
-_MISSING = object()
-# Fields that change what a decode step reads, in a way that is not modelled.
-_REFUSED = {
-    "quantization_config": "quantized weights",
-    "num_local_experts": "mixture of experts",
-    "num_experts": "mixture of experts",
-    "attention_chunk_size": "chunked attention",
-}
-
-
-def _shown(value: Any) -> str:
-    """A value as the file has it, short."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-class _Fields:
-    """Reads fields and collects what is wrong with them."""
-
-    def __init__(self, document: JsonDocument) -> None:
-        self.document, self.data = document, document.data
-        self.faults: list[PamsimError] = []
-
-    def fault(self, message: str, field: str, hint: str = "") -> None:
-        self.faults.append(InputError(message, self.document.position(field), hint))
-
-    def take(self, field: str, default: Any = _MISSING) -> Any:
-        """The field's value; its default when it is left out or null; None and a fault else."""
-        value = self.data.get(field, _MISSING)
-        if value is not _MISSING and (value is not None or default is _MISSING):
-            return value
-        if default is not _MISSING:
-            return default
-        near = did_you_mean(field, self.data) if self.data else ""
-        hint = near if near.startswith("did") else ""
-        self.faults.append(InputError(f"{field} must be given", self.document.position(), hint))
-        return None
-
-    def count(self, field: str, default: Any = _MISSING) -> int | None:
-        """A positive integer within its limit, else None and a fault."""
-        if self.data.get(field, _MISSING) is None and default is _MISSING:
-            self.fault(f"{field} must be an integer, not null", field)
-            return None
-        value = self.take(field, default)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.fault(f"{field} must be an integer, not {_shown(value)}", field)
-            return None
-        if not 1 <= value <= LIMITS[field]:
-            self.fault(f"{field} must be between 1 and {LIMITS[field]}, not {value}", field)
-            return None
-        return value
-
-    def flag(self, field: str, default: bool) -> bool:
-        value = self.take(field, default)
-        if not isinstance(value, bool):
-            self.fault(f"{field} must be true or false, not {_shown(value)}", field)
-            return default
-        return value
+from pamsim.model.windows import layer_windows
 
 
 def read_model(document: JsonDocument, name: str) -> ModelSpec:
     """The model that a config.json describes. Raises InputErrors with every fault found."""
     if not isinstance(document.data, dict):
         raise InputError(
-            f"model must be a JSON object (a Hugging Face config.json), not "
-            f"{_shown(document.data)}",
+            f"model must be a JSON object (a Hugging Face config.json), not {shown(document.data)}",
             document.position(),
         )
-    fields = _Fields(document)
+    fields = Fields(document)
     architecture = _architecture(fields)
+    if architecture is not None and architecture.wrapped:
+        fields, architecture = _wrapped(fields, ARCHITECTURES[architecture.wrapped])
     model = _model(fields, architecture, name) if architecture else None
     if fields.faults or model is None:
-        raise InputErrors(_in_file_order(fields.faults))
+        raise InputErrors(sorted(fields.faults, key=_place))
     return model
 
 
-def _in_file_order(faults: list[PamsimError]) -> list[PamsimError]:
-    def place(error: PamsimError) -> tuple[int, int]:
-        position = error.position or Position("")
-        return position.line, position.column
-
-    return sorted(faults, key=place)
+def _place(error: PamsimError) -> tuple[int, int]:
+    position = error.position or Position("")
+    return position.line, position.column
 
 
-def _architecture(fields: _Fields) -> Architecture | None:
-    value = fields.take("architectures")
-    if value is None:
-        if fields.data.get("architectures", _MISSING) is None:
-            fields.fault("architectures must be a list with one name, not null", "architectures")
+def _architecture(fields: Fields) -> Architecture | None:
+    if "architectures" not in fields.data:
+        fields.missing("architectures")
         return None
+    value = fields.data["architectures"]
     if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], str):
-        shown = f"a list of {len(value)}" if isinstance(value, list) else _shown(value)
-        fields.fault(f"architectures must be a list with one name, not {shown}", "architectures")
+        what = f"a list of {len(value)}" if isinstance(value, list) else shown(value)
+        fields.fault(f"architectures must be a list with one name, not {what}", "architectures")
         return None
     if value[0] not in ARCHITECTURES:
-        near = did_you_mean(value[0], ARCHITECTURES)
-        supported = ", ".join(sorted(ARCHITECTURES))
-        fields.faults.append(
-            InputError(
-                f"architectures must be one of {supported}, not {value[0][:60]}",
-                fields.document.position("architectures", 0),
-                near if near.startswith("did") else "",
-            )
-        )
+        _unknown(fields, value[0])
         return None
     architecture = ARCHITECTURES[value[0]]
-    kind = fields.take("model_type", architecture.model_type)
-    if kind != architecture.model_type:
-        fields.fault(
-            f"model_type must be {architecture.model_type!r} for {architecture.name}, "
-            f"not {_shown(kind)}",
-            "model_type",
-        )
+    _check_type(fields, architecture)
     return architecture
 
 
-def _model(fields: _Fields, architecture: Architecture, name: str) -> ModelSpec | None:
+def _unknown(fields: Fields, name: str) -> None:
+    """Says what is missing for it, where that is known, else a name that is near, or all names."""
+    lacking = next((what for part, what in NOT_MODELLED.items() if part in name), "")
+    near = did_you_mean(name, ARCHITECTURES)
+    hint = f"{lacking}: not modelled" if lacking else near
+    supported = ", ".join(sorted(ARCHITECTURES))
+    fields.faults.append(
+        InputError(
+            f"architectures must be one of {supported}, not {name[:60]}",
+            fields.document.position("architectures", 0),
+            hint,
+        )
+    )
+
+
+def _check_type(fields: Fields, architecture: Architecture) -> None:
+    kind = fields.data.get("model_type")
+    if kind is not None and kind != architecture.model_type:
+        fields.fault(
+            f"model_type must be {architecture.model_type!r} for {architecture.name}, "
+            f"not {shown(kind)}",
+            "model_type",
+        )
+
+
+def _wrapped(outer: Fields, architecture: Architecture) -> tuple[Fields, Architecture | None]:
+    """The fields of a multimodal model's decoder; what only the outer object says is passed on."""
+    text = outer.data.get("text_config")
+    if not isinstance(text, dict):
+        if "text_config" in outer.data:
+            outer.fault(f"text_config must be an object, not {shown(text)}", "text_config")
+        else:
+            outer.missing("text_config")
+        return outer, None
+    fields = Fields(outer.document, "text_config")
+    fields.faults = outer.faults
+    fields.defaults = dict(architecture.text_defaults)
+    passed = ("tie_word_embeddings", "torch_dtype", "dtype", "quantization_config", "_sources")
+    fields.data = {k: outer.data[k] for k in passed if k in outer.data} | text
+    _check_type(fields, architecture)
+    return fields, architecture
+
+
+def _model(fields: Fields, architecture: Architecture, name: str) -> ModelSpec | None:
+    fields.aliases = architecture.aliases
+    fields.defaults |= architecture.defaults
     layers = fields.count("num_hidden_layers")
     hidden = fields.count("hidden_size")
-    query_heads = fields.count("num_attention_heads")
-    if architecture.grouped_queries:
-        kv_heads = fields.count("num_key_value_heads", query_heads)
-    else:
-        kv_heads = query_heads
-    ffn_hidden = fields.count(architecture.ffn_field)
+    ffn_hidden = _ffn_hidden(fields, architecture, hidden)
     vocabulary = fields.count("vocab_size")
     max_context = fields.count("max_position_embeddings")
-    head_dim = _head_dim(fields, hidden, query_heads)
-    if query_heads and kv_heads and query_heads % kv_heads:
-        fields.fault(
-            f"num_key_value_heads must divide num_attention_heads = {query_heads}, not {kv_heads}",
-            "num_key_value_heads",
-        )
-    dtype, assumed = _dtype(fields)
-    window = _window(fields, architecture, max_context)
-    _refuse(fields, hidden)
+    attention = read_attention(fields, architecture, hidden)
+    windows: tuple[int | None, ...] = ()
+    experts = None
+    if layers:
+        windows = layer_windows(fields, architecture, layers, max_context or 1)
+        experts = read_experts(fields, architecture, layers, ffn_hidden or 0)
+    dtype, weight_bits, assumed = _dtypes(fields)
+    embedding = fields.count("word_embed_proj_dim", hidden, null=hidden)
     tied = fields.flag("tie_word_embeddings", architecture.tied_embeddings)
     if fields.faults:
         return None
-    assert layers and hidden and query_heads and kv_heads and head_dim
-    assert ffn_hidden and vocabulary and max_context
+    assert layers and hidden and ffn_hidden and vocabulary and max_context
+    query_heads, kv_heads, head_dim = _heads(attention)
+    same = len(set(windows)) == 1
     return ModelSpec(
         name=name,
         architecture=architecture.name,
@@ -169,90 +130,71 @@ def _model(fields: _Fields, architecture: Architecture, name: str) -> ModelSpec 
         max_context=max_context,
         dtype=dtype,
         tied_embeddings=tied,
-        window=window,
+        window=windows[0] if same else None,
+        layer_windows=None if same else windows,
+        softcap=attention.softcap,
+        softmax_scale=attention.softmax_scale,
+        mla=attention.mla,
+        experts=experts,
+        weight_bits=weight_bits,
+        embedding_dim=None if embedding == hidden else embedding,
         sources=_sources(fields, assumed),
     )
 
 
-def _head_dim(fields: _Fields, hidden: int | None, query_heads: int | None) -> int | None:
-    if fields.data.get("head_dim") is not None:
-        return fields.count("head_dim")
-    if hidden is None or query_heads is None:
-        return None
-    if hidden % query_heads:
-        fields.fault(
-            f"num_attention_heads must divide hidden_size = {hidden} where head_dim is not given, "
-            f"not {query_heads}",
-            "num_attention_heads",
-        )
-        return None
-    return hidden // query_heads
+def _heads(attention: Attention) -> tuple[int, int, int]:
+    assert attention.query_heads and attention.kv_heads and attention.head_dim
+    return attention.query_heads, attention.kv_heads, attention.head_dim
 
 
-def _dtype(fields: _Fields) -> tuple[str, bool]:
-    """The KV cache's dtype, and whether it is assumed."""
-    field = "dtype" if fields.data.get("dtype") is not None else "torch_dtype"
-    value = fields.take(field, None)
+def _ffn_hidden(fields: Fields, architecture: Architecture, hidden: int | None) -> int | None:
+    if not architecture.ffn_ratio:
+        return fields.count(architecture.ffn_field)
+    derived = architecture.ffn_ratio * hidden if hidden else None
+    return fields.count(architecture.ffn_field, derived, null=derived)
+
+
+def _dtypes(fields: Fields) -> tuple[str, int, str]:
+    """The model's dtype, the bits of a weight, and what of it is assumed."""
+    bits = _weight_bits(fields)
+    field = "dtype" if fields.given("dtype") else "torch_dtype"
+    value = fields.data.get(field)
     if value is None:
-        return "fp16", True
+        return "fp16", bits, "not given, float16"
+    if value == "float32":
+        # docs.vllm.ai, engine arguments, --dtype: auto takes FP16 for FP32 and FP16 models.
+        return "fp16", bits, "float32 in the file, served in float16"
     if not isinstance(value, str) or value not in DTYPES:
-        fields.fault(f"{field} must be float16 or bfloat16, not {_shown(value)}", field)
-        return "fp16", True
-    return DTYPES[value], False
+        names = ", ".join([*DTYPES, "float32"])
+        fields.fault(f"{field} must be one of {names}, not {shown(value)}", field)
+        return "fp16", bits, ""
+    return DTYPES[value], bits, ""
 
 
-def _window(fields: _Fields, architecture: Architecture, max_context: int | None) -> int | None:
-    """Always None: a window that takes tokens away is refused, others change nothing."""
-    switch = architecture.window_switch
-    if switch and not fields.flag(switch, False):
-        return None
-    value = fields.data.get("sliding_window", architecture.window_default)
-    given = "sliding_window" in fields.data
+def _weight_bits(fields: Fields) -> int:
+    """16, or 8 for the fp8 weights of DeepSeek-V3 and others; no other quantization."""
+    value = fields.data.get("quantization_config")
     if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        fields.fault(
-            f"sliding_window must be null or a positive integer, not {_shown(value)}",
-            "sliding_window",
-        )
-    elif max_context and value < max_context and (given or architecture.window_default):
-        how = f"{value}" if given else f"left out, which means {value}"
-        fields.fault(
-            f"sliding_window must be null or at least max_position_embeddings = {max_context}, "
-            f"not {how}",
-            "sliding_window",
-            "attention windows are not modelled yet",
-        )
-    return None
+        return 16
+    if isinstance(value, dict) and value.get("quant_method") == "fp8":
+        return 8
+    method = value.get("quant_method") if isinstance(value, dict) else value
+    fields.fault(
+        f"quantization_config must be null or of quant_method fp8, not {shown(method)}",
+        "quantization_config",
+        "other quantized weights are not modelled",
+    )
+    return 16
 
 
-def _refuse(fields: _Fields, hidden: int | None) -> None:
-    for field, what in _REFUSED.items():
-        value = fields.data.get(field)
-        if value is not None and value is not False:
-            fields.fault(f"{field} must be left out, not {_shown(value)}", field,
-                         f"{what} is not modelled yet")  # fmt: skip
-    if fields.flag("is_encoder_decoder", False):
-        fields.fault("is_encoder_decoder must be false, not true", "is_encoder_decoder")
-    width = fields.data.get("word_embed_proj_dim")
-    if width is not None and hidden and width != hidden:
-        fields.fault(
-            f"word_embed_proj_dim must be hidden_size = {hidden}, not {_shown(width)}",
-            "word_embed_proj_dim",
-            "projected embeddings are not modelled yet",
-        )
-    kinds = fields.data.get("layer_types")
-    if isinstance(kinds, list) and any(kind != "full_attention" for kind in kinds):
-        fields.fault("layer_types must all be full_attention", "layer_types",
-                     "attention windows are not modelled yet")  # fmt: skip
-
-
-def _sources(fields: _Fields, assumed_dtype: bool) -> tuple[tuple[str, str], ...]:
+def _sources(fields: Fields, assumed_dtype: str) -> tuple[tuple[str, str], ...]:
     given = fields.data.get("_sources")
     if isinstance(given, dict):
         sources = tuple((str(k), str(v)) for k, v in given.items())
     else:
         sources = (("*", f"{fields.document.name.rsplit('/', 1)[-1]} given by the user"),)
+    default = "the library's default, as the file leaves it out (huggingface/transformers v5.23.0)"
+    sources += tuple((field, default) for field in fields.defaulted)
     if assumed_dtype:
-        sources += (("torch_dtype", "assumption: not given, float16 (float16 or bfloat16)"),)
+        sources += (("torch_dtype", f"assumption: {assumed_dtype} (float16 or bfloat16)"),)
     return sources

@@ -1,5 +1,17 @@
-"""Placement: which tier holds which KV tokens."""
+"""Placement: which instance and which tier holds which KV tokens."""
 
 from pamsim.placement.assignment import TierAssignment, all_in
+from pamsim.placement.shard import Shard, make_shards
+from pamsim.placement.share import TierShare
+from pamsim.placement.tiers import fill_assignment, room_bytes, tier_shares
 
-__all__ = ["TierAssignment", "all_in"]
+__all__ = [
+    "Shard",
+    "TierAssignment",
+    "TierShare",
+    "all_in",
+    "fill_assignment",
+    "make_shards",
+    "room_bytes",
+    "tier_shares",
+]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from pamsim.compiler.compiled import CompiledStep
-from pamsim.energy import banks_of, command_work
+from pamsim.compiler import CompiledPart
+from pamsim.energy import banks_of, command_work, energy_family
 from pamsim.energy.units import whole_bytes
 from pamsim.errors import PamsimError
 from pamsim.model.spec import ModelSpec
@@ -14,8 +14,6 @@ from pamsim.report.stalls import stall_classes, stall_rules
 from pamsim.sim.run import ChannelRun
 
 PS_PER_SECOND = 10**12
-READS_OUT = ("RD", "RDA", "RDRES")
-WRITES_IN = ("WR", "WRA")
 
 
 class InternalError(PamsimError):
@@ -24,22 +22,26 @@ class InternalError(PamsimError):
     exit_code = 1
 
 
-def channel_entry(run: ChannelRun, compiled: CompiledStep, model: ModelSpec) -> dict[str, Any]:
-    """The `channels` entry of a run; every number but `count`, `layers`, `steps` is per run.
+def channel_entry(run: ChannelRun, part: CompiledPart, number: int) -> dict[str, Any]:
+    """The `channels` entry of a run of part `number`; all but `count`, `layers`, `steps` per run.
 
     bytes_internal: what PUs read from banks. bytes_useful: the K and V of the channel's tokens,
     each counted once. bytes_ext_read, bytes_ext_write: what passes the channel's data bus.
     """
+    compiled = part.step
     result, device = run.result, compiled.device
     counts = dict(sorted(result.counts.items()))
     column = device.organisation.column_bytes
-    part = compiled.tiling.part_columns
+    columns = compiled.tiling.part_columns
     internal_bits = sum(
-        n * command_work(c, device, part).mac_column_bits for c, n in counts.items()
+        n * command_work(c, device, columns).mac_column_bits for c, n in counts.items()
     )
+    family = energy_family(device)
+    reads_out, writes_in = (family.READS_OUT, family.WRITES_IN) if family else ((), ())
     rate = run.description.ticks_per_second
     return {
         "program_sha": run.program.sha256,
+        "part": number,
         "count": run.channels,
         "layers": run.layers,
         "steps": 1,
@@ -49,9 +51,9 @@ def channel_entry(run: ChannelRun, compiled: CompiledStep, model: ModelSpec) -> 
         "commands": counts,
         "banks_per_command": {name: banks_of(name, device) for name in counts},
         "bytes_internal": whole_bytes(internal_bits),
-        "bytes_useful": useful_bytes(run, model),
-        "bytes_ext_read": column * sum(counts.get(name, 0) for name in READS_OUT),
-        "bytes_ext_write": column * sum(counts.get(name, 0) for name in WRITES_IN),
+        "bytes_useful": useful_bytes(run, part.shard.model),
+        "bytes_ext_read": column * sum(counts.get(name, 0) for name in reads_out),
+        "bytes_ext_write": column * sum(counts.get(name, 0) for name in writes_in),
         "residency_ticks": {
             "active": int(result.residency.active.sum()),
             "precharged": int(result.residency.precharged.sum()),

@@ -101,9 +101,11 @@ def _tier(name: str, tier: dict[str, Any]) -> Iterator[str]:
         yield from _differs(f"{name}.peak_fraction", tier["peak_fraction"], share)
     if tier["peak_fraction"] > 1 + RELATIVE_TOLERANCE:
         yield f"{name}.peak_fraction must be at most 1, not {tier['peak_fraction']!r}"
-    shas = [c["program_sha"] for c in tier["channels"]]
-    if len(set(shas)) != len(shas):
-        yield f"{name}.channels: a program must appear once"
+    runs = [(c["part"], c["program_sha"]) for c in tier["channels"]]
+    if len(set(runs)) != len(runs):
+        yield f"{name}.channels: a program must appear once in a part"
+    if any(part >= len(tier["parts"]) for part, _ in runs):
+        yield f"{name}.channels: part must be one of the {len(tier['parts'])} parts"
 
 
 def _channel(name: str, channel: dict[str, Any]) -> Iterator[str]:
@@ -134,24 +136,37 @@ def _channel(name: str, channel: dict[str, Any]) -> Iterator[str]:
 
 
 def _attention(document: dict[str, Any]) -> Iterator[str]:
-    """Attention tasks against the channels' ticks: picoseconds, each layer rounded up."""
+    """Attention tasks against the channels' ticks: picoseconds, each layer rounded up.
+
+    A tier's latency is that of the replica whose attention takes longest.
+    """
     for name, tier in document["tiers"].items():
-        slowest = max(
-            (-(-c["ticks"] * 10**12 // max(1, c["ticks_per_second"])) for c in tier["channels"]),
-            default=0,
-        )
-        tasks = [
-            t for t in document["timeline"] if t["task"] == "attention" and t["resource"] == name
-        ]
-        for task in tasks:
-            lasted = round((task["end_ns"] - task["start_ns"]) * 1000)
-            if lasted != slowest:
+        slowest = [0] * len(tier["parts"])
+        for c in tier["channels"]:
+            ps = -(-c["ticks"] * 10**12 // max(1, c["ticks_per_second"]))
+            slowest[c["part"]] = max(slowest[c["part"]], ps)
+        expected: dict[tuple[int, str], list[int]] = {}  # layer, resource -> of its replicas
+        by_replica: dict[int, int] = {}
+        for number, part in enumerate(tier["parts"]):
+            ps, replica = slowest[number], part["replica"]
+            yield from _differs(f"tiers.{name}.parts[{number}].latency_ns", part["latency_ns"],
+                                ps / 1000)  # fmt: skip
+            by_replica[replica] = by_replica.get(replica, 0) + ps * len(part["layers"])
+            for layer in part["layers"]:
+                expected.setdefault((layer, name), []).append(ps)
+        found: dict[tuple[int, str], list[int]] = {}
+        for task in document["timeline"]:
+            if task["task"] == "attention" and task["resource"].split("/")[-1] == name:
+                lasted = round((task["end_ns"] - task["start_ns"]) * 1000)
+                found.setdefault((task["layer"], name), []).append(lasted)
+        for key, times in expected.items():
+            if sorted(found.get(key, [])) != sorted(t for t in times if t):
                 yield (
-                    f"timeline: attention of layer {task['layer']} on {name} must last as long as "
-                    f"its slowest channel, {slowest} ps, not {lasted}"
+                    f"timeline: attention of layer {key[0]} on {name} must last as long as its "
+                    f"slowest channel, {times} ps, not {found.get(key, [])}"
                 )
         yield from _differs(
-            f"tiers.{name}.latency_ns", tier["latency_ns"], slowest * len(tasks) / 1000
+            f"tiers.{name}.latency_ns", tier["latency_ns"], max(by_replica.values()) / 1000
         )
 
 

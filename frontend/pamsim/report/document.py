@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import SystemSpec
 from pamsim.energy import EnergyAccount, account
 from pamsim.model.spec import ModelSpec
 from pamsim.report.assumptions import assumptions
 from pamsim.report.channels import channel_entry
-from pamsim.sim.run import ChannelRun
-from pamsim.system import StepResult, TierResult, TierRun, step_timeline
+from pamsim.system import PartRun, StepResult, TierResult, step_timeline
 from pamsim.system.clock import ps_to_ns
 from pamsim.workload.step import DecodeStep
 
@@ -30,7 +28,7 @@ class Evaluation:
     system: SystemSpec
     step: DecodeStep
     engine: str
-    tier_runs: tuple[TierRun, ...]
+    runs: tuple[PartRun, ...]
     result: StepResult
     energy: EnergyAccount
     validation: dict[str, Any]
@@ -40,23 +38,21 @@ def step_document(
     model: ModelSpec,
     system: SystemSpec,
     step: DecodeStep,
-    compiled: CompiledStep,
-    runs: tuple[ChannelRun, ...],
+    runs: Sequence[PartRun],
     *,
     engine: str,
     validation: dict[str, Any],
 ) -> dict[str, Any]:
     """The document of a step that was run and proved: its timeline, its energy, all of it."""
-    tier_run = TierRun(compiled, runs)
-    result = step_timeline(system, model, step, [tier_run])
-    energy = account([compiled], [runs], system, result.activity)
+    result = step_timeline(system, model, step, runs)
+    energy = account([r.part.step for r in runs], [r.runs for r in runs], system, result.activity)
     return build_document(
         Evaluation(
             model=model,
             system=system,
             step=step,
             engine=engine,
-            tier_runs=(tier_run,),
+            runs=tuple(runs),
             result=result,
             energy=energy,
             validation=validation,
@@ -85,8 +81,8 @@ def build_document(e: Evaluation) -> dict[str, Any]:
             for t in e.result.tasks
         ],
         "tiers": {
-            run.compiled.tier: tier_entry(run, tier, e)
-            for run, tier in zip(e.tier_runs, e.result.tiers, strict=True)
+            tier.tier: tier_entry([r for r in e.runs if r.tier == tier.tier], tier, e)
+            for tier in e.result.tiers
         },
         **energy_entry(e.energy),
         "reduction": reduction_entry(e.result.tiers),
@@ -95,31 +91,67 @@ def build_document(e: Evaluation) -> dict[str, Any]:
     }
 
 
-def tier_entry(run: TierRun, tier: TierResult, e: Evaluation) -> dict[str, Any]:
-    """A tier: rates are of its own attention time, over all layers."""
+def tier_entry(runs: Sequence[PartRun], tier: TierResult, e: Evaluation) -> dict[str, Any]:
+    """A tier of all instances: rates are of its own attention time, over all layers.
+
+    Each channel names its entry of `parts`: the layers, and the stage and replica, that it is of.
+    """
     spec = e.system.tier(tier.tier)
-    channels = [channel_entry(r, run.compiled, e.model) for r in run.runs]
+    devices = spec.devices * e.system.instances
+    channels = [
+        channel_entry(r, run.part, number) for number, run in enumerate(runs) for r in run.runs
+    ]
+    first = runs[0].part.step
     internal = sum(c["bytes_internal"] * multiplicity(c) for c in channels)
     latency_ns = ps_to_ns(tier.attention_ps)
-    peak = spec.device.peak_bytes_per_second * spec.devices / GIGA
+    peak = spec.device.peak_bytes_per_second * devices / GIGA
     bandwidth = internal / latency_ns if tier.attention_ps else 0.0
     return {
         "latency_ns": latency_ns,
-        "devices": spec.devices,
-        "kv_tokens": sum(e.step.contexts),
+        "devices": devices,
+        "kv_tokens": kv_tokens(runs, e.system),
         "peak_gbps": peak,
-        "peak_rule": f"{spec.device.peak_rule}, x {spec.devices} devices",
+        "peak_rule": f"{spec.device.peak_rule}, x {devices} devices",
         "bandwidth_gbps": bandwidth,
         "peak_fraction": bandwidth / peak,
-        "idle_channels": run.compiled.idle_channels,
+        "idle_channels": max(r.part.step.idle_channels * r.part.shard.copies for r in runs),
         "tiling": {
-            "queries": run.compiled.tiling.queries,
-            "tokens": run.compiled.tiling.tokens,
-            "parts": run.compiled.tiling.parts,
-            "passes": run.compiled.tiling.passes,
+            "queries": first.tiling.queries,
+            "tokens": first.tiling.tokens,
+            "parts": first.tiling.parts,
+            "passes": first.tiling.passes,
         },
+        "parts": [part_entry(run) for run in runs],
         "channels": channels,
     }
+
+
+def part_entry(run: PartRun) -> dict[str, Any]:
+    """Layers that read the same tokens, in a stage of the pipeline of a replica.
+
+    latency_ns: attention of one layer; kv_tokens: that it reads in this tier, of one instance.
+    """
+    shard = run.part.shard
+    return {
+        "replica": shard.replica,
+        "stage": shard.stage,
+        "instances": shard.copies,
+        "layers": [shard.layers[n] for n in run.part.share.layers],
+        "kv_tokens": run.part.share.kv_tokens,
+        "latency_ns": ps_to_ns(run.layer_ps),
+    }
+
+
+def kv_tokens(runs: Sequence[PartRun], system: SystemSpec) -> int:
+    """KV tokens that the tier holds of the layer that reads most, all replicas together."""
+    held: dict[tuple[int, int], int] = {}  # by stage and replica
+    for run in runs:
+        shard = run.part.shard
+        tokens = run.part.share.kv_tokens * (shard.copies // system.tensor_parallel)
+        key = shard.stage, shard.replica
+        held[key] = max(held.get(key, 0), tokens)
+    stages = {stage for stage, _ in held}
+    return max(sum(n for (stage, _), n in held.items() if stage == own) for own in stages)
 
 
 def multiplicity(channel: dict[str, Any]) -> int:

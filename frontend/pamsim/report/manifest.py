@@ -54,6 +54,8 @@ def _system(system: SystemSpec) -> dict[str, Any]:
     return {
         "name": system.name,
         "instances": system.instances,
+        "tensor_parallel": system.tensor_parallel,
+        "pipeline_parallel": system.pipeline_parallel,
         "layout": system.layout,
         "spread": system.spread,
         "weights_tier": system.weights_tier,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import DeviceSpec, SystemSpec
-from pamsim.model.spec import ModelSpec
 from pamsim.report.validation import validation_entry
 from pamsim.sim import count_commands
 from pamsim.sim.run import ChannelRun
+from pamsim.system import PartRun
 from pamsim.validate.asked import asked_sequences, issued_as_asked
-from pamsim.validate.functional import prove_function
-from pamsim.validate.layout import prove_layout
+from pamsim.validate.parts import prove_functions, prove_layouts
 from pamsim.validate.timing import TimingVerdict, check_log, check_sequence, combine
-from pamsim.workload.step import DecodeStep
 
 SEQUENCE_RULE = "as asked"  # every stream issues what it asks for, in its order
 
@@ -26,11 +23,8 @@ Advance = Callable[[int, int], None]
 
 
 def prove_step(
-    model: ModelSpec,
     system: SystemSpec,
-    step: DecodeStep,
-    compiled: CompiledStep,
-    runs: tuple[ChannelRun, ...],
+    runs: Sequence[PartRun],
     *,
     mode: str,
     seed: int,
@@ -44,23 +38,20 @@ def prove_step(
     if mode == "off":
         return validation_entry(None, None, None)
     phase("proving the layout")
-    layout = prove_layout(compiled.table, model, step, system, tier=compiled.tier)
+    parts = [r.part for r in runs]
+    layout = prove_layouts(parts, system)
     phase("proving the commands' timing")
+    logs = {(r.part.step.device.name, run.program.sha256): (run, r.part.step.device)
+            for r in runs for run in r.runs}  # fmt: skip
     verdicts = []
-    for number, run in enumerate(runs):
-        advance(number, len(runs))
-        verdicts.append(prove_timing(run, compiled.device))
+    for number, (run, device) in enumerate(logs.values()):
+        advance(number, len(logs))
+        verdicts.append(prove_timing(run, device))
     timing = combine(verdicts)
     phase("proving that the programs compute attention")
-    functional = prove_function(
-        compiled,
-        model,
-        step,
-        seed=seed,
-        mode="full" if mode == "full" else "default",
-    )
+    functional = prove_functions(parts, seed=seed, mode="full" if mode == "full" else "default")
     gc.collect()
-    return validation_entry(functional, layout, timing, len(runs))
+    return validation_entry(functional, layout, timing, len(logs))
 
 
 def prove_timing(run: ChannelRun, device: DeviceSpec) -> TimingVerdict:

@@ -38,6 +38,7 @@ class Channel(_Part):
     count: Count = Field(description="channels that ran it")
     layers: Count
     steps: Count
+    part: Count = Field(description="entry of the tier's parts that it belongs to")
     ticks: Count
     ticks_per_second: Count
     tick_ps: Amount
@@ -66,6 +67,15 @@ class Tiling(_Part):
     passes: Count
 
 
+class TierPart(_Part):
+    replica: Count
+    stage: Count
+    instances: Count = Field(description="that do the same: tensor parallel, equal replicas")
+    layers: list[Count]
+    kv_tokens: Count = Field(description="that a layer reads in this tier, of one instance")
+    latency_ns: Amount = Field(description="attention of one layer")
+
+
 class Tier(_Part):
     latency_ns: Amount = Field(description="attention, all layers")
     devices: Count
@@ -76,6 +86,7 @@ class Tier(_Part):
     peak_fraction: Amount
     idle_channels: Count
     tiling: Tiling
+    parts: list[TierPart]
     channels: list[Channel]
 
 

@@ -4,12 +4,13 @@ from pamsim.sim.engines import EMBEDDED, ENGINES, engine_build, engine_type, mus
 from pamsim.sim.expand import count_commands, expand
 from pamsim.sim.run import ChannelRun
 from pamsim.sim.simulate import simulate
-from pamsim.sim.trace import write_trace
+from pamsim.sim.trace import ChannelTrace, write_trace
 
 __all__ = [
     "EMBEDDED",
     "ENGINES",
     "ChannelRun",
+    "ChannelTrace",
     "count_commands",
     "engine_build",
     "engine_type",

@@ -6,15 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pim_isa import ExpandedCommand, Instruction, Program, Unit, expand_counts, load
+from pim_isa import (
+    ExpandedCommand,
+    Instruction,
+    InstructionTable,
+    Program,
+    Unit,
+    expand_counts,
+    load,
+)
 from pyramulator.description import Description
 from pyramulator.stream import BARRIER, END, LOOP, RECORD, CommandStream
 
 Record = tuple[int, int, int, int, int, int]  # fields of RECORD
 ALL = -1  # every child of a level
-
-# Which of (channel, pseudo-channel, SID, bank group, bank) a scope of an instruction set names.
-_SCOPE_LEVELS = {"pseudo_channel": 2, "group": 4, "bank": 5}
 
 
 def expand(program: Program, description: Description) -> CommandStream:
@@ -22,7 +27,7 @@ def expand(program: Program, description: Description) -> CommandStream:
 
     Raises KeyError with the name where the description lacks a command.
     """
-    targets = _Targets(description.target_levels)
+    targets = _Targets(load(program.family), description.target_levels)
     commands = {command.name: i for i, command in enumerate(description.commands)}
     streams = []
     for stream in program.streams:
@@ -36,17 +41,21 @@ def expand(program: Program, description: Description) -> CommandStream:
 class _Targets:
     """Target addresses, each once, numbered as they come."""
 
-    def __init__(self, levels: int) -> None:
-        if levels != len(("channel", "pseudo-channel", "SID", "bank group", "bank")):
-            raise ValueError(f"description must name 5 levels above the row, not {levels}")
+    def __init__(self, table: InstructionTable, levels: int) -> None:
+        below_channel = len(table.address)
+        if levels != 1 + below_channel:
+            raise ValueError(
+                f"description must name {1 + below_channel} levels above the row, as "
+                f"{table.family} does, not {levels}"
+            )
+        self.family, self.levels = table, levels
         self.numbers: dict[tuple[int, ...], int] = {}
 
-    def number(self, unit: Unit, bank: int, scope: str) -> int:
-        address = (0, unit.pseudo_channel, unit.sid, unit.bank_group, bank)
-        named = _SCOPE_LEVELS[scope]
-        return self.numbers.setdefault(
-            address[:named] + (ALL,) * (len(address) - named), len(self.numbers)
-        )
+    def number(self, unit: Unit, operands: Mapping[str, int], scope: str) -> int:
+        inner = (operands.get(name, ALL) for name in self.family.inner)
+        named = 1 + self.family.scopes[scope]
+        address = (0, *(unit if self.family.addressed else ()), *inner)[:named]
+        return self.numbers.setdefault(address + (ALL,) * (self.levels - named), len(self.numbers))
 
     def table(self) -> np.ndarray:
         return np.array(list(self.numbers), dtype=np.int32).reshape(len(self.numbers), -1)
@@ -77,7 +86,7 @@ def _records(
         else:
             operands = dict(instruction.operands)
             for e in expand_counts(instruction, state, family):
-                target = targets.number(unit, operands.get("bank", ALL), e.scope)
+                target = targets.number(unit, operands, e.scope)
                 records += _burst(commands[e.command], target, e, operands)
     return records
 

@@ -19,8 +19,9 @@ class ChannelRun:
     description: Description
     result: ChannelResult
     layers: int
+    copies: int = 1  # instances that do the same
 
     @property
     def channels(self) -> int:
         """How many channels ran it."""
-        return len(self.program.bindings)
+        return len(self.program.bindings) * self.copies

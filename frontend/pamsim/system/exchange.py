@@ -7,6 +7,8 @@ Rules (PAM, arXiv 2602.11521, section 5.2, names the units and leaves the traffi
   (O, m, l) in FP32 to a reduction unit of its device's logic die, which merges them.
 - If several devices hold parts, the one with the lowest number is the query's home; each other one
   sends its merged (O, m, l) there over the link, and the home's logic die merges once more.
+- A query whose tokens lie in other tiers too leaves its tier as one (O, m, l) in FP32; where they
+  meet is `pamsim.system.gather`.
 - One reduction unit works on one query (and part of the head dimension) at a time; a merge takes
   compare + exponential latency + elements / lanes cycles of the PIM clock.
 """
@@ -20,11 +22,14 @@ from dataclasses import dataclass
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import DeviceSpec, TierSpec
 from pamsim.model.spec import ModelSpec
+from pamsim.placement import TierShare
 from pamsim.system.clock import rate_to_ps
 
 FP32_BYTES = 4
 NORMALISERS = 2  # m and l
 LANES_PER_COLUMN = 16  # FP16 elements in a 32-byte column
+
+Query = tuple[int, int]  # request of the shard, query head
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,15 @@ class Exchange:
     home_merges_by_device: tuple[int, ...]  # merged results of devices, merged at the home
     longest_home_merge: int
     partial_bytes: int  # (O, m, l) that channels and devices hand over
+    partial_results: tuple[tuple[Query, int], ...]  # of divided queries, and the device of each
+    partial_result_bytes: int  # of one
+    partial_result_bytes_by_device: tuple[int, ...]
 
     @property
-    def inward_bytes(self) -> int:
-        return sum(self.query_bytes_by_device) + sum(self.append_bytes_by_device)
-
-    @property
-    def result_bytes(self) -> int:
-        return sum(self.result_bytes_by_device)
+    def inward_by_device(self) -> tuple[int, ...]:
+        """Bytes into each device: queries and new tokens."""
+        pairs = zip(self.query_bytes_by_device, self.append_bytes_by_device, strict=True)
+        return tuple(q + a for q, a in pairs)
 
     @property
     def between_device_bytes(self) -> int:
@@ -64,10 +70,16 @@ def merged_elements(compiled: CompiledStep) -> int:
     return compiled.tiling.part_columns * LANES_PER_COLUMN
 
 
-def exchange(compiled: CompiledStep, tier: TierSpec, model: ModelSpec) -> Exchange:
-    """Counts the traffic of one layer from what the compiler bound to each channel."""
+def exchange(
+    compiled: CompiledStep, share: TierShare, model: ModelSpec, tier: TierSpec
+) -> Exchange:
+    """Counts the traffic of one layer from what the compiler bound to each channel.
+
+    model: the shard's.
+    """
     devices = tier.devices
-    vector_bytes = model.head_dim * model.dtype_bytes
+    query_bytes = model.head_dim * model.dtype_bytes
+    result_bytes = model.value_dim * model.dtype_bytes
     holders: dict[tuple[int, int], set[int]] = {}
     partials: dict[tuple[int, int, int], Counter[int]] = {}
     appends = Counter[int]()
@@ -78,10 +90,19 @@ def exchange(compiled: CompiledStep, tier: TierSpec, model: ModelSpec) -> Exchan
     for program in compiled.programs:
         for binding in program.bindings:
             device = binding.channel // tier.device.organisation.channels_per_device
-            appends[device] += len(binding.appends)
+            # A vector that comes in pieces is sent once.
+            appends[device] += len({(a.request, a.kv_head, a.value) for a in binding.appends})
     queries = Counter(d for held in holders.values() for d in held)
-    results = Counter(min(held) for held in holders.values())
+    divided = {
+        (share.requests[request], head): min(held)
+        for (request, head), held in holders.items()
+        if share.divided[request]
+    }
+    results = Counter(
+        min(held) for (request, _), held in holders.items() if not share.divided[request]
+    )
     sent, received, home, local = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
+    whole_partial = (model.value_dim + NORMALISERS) * FP32_BYTES
     partial_bytes = merged_elements(compiled) * FP32_BYTES + NORMALISERS * FP32_BYTES
     for by_device in partials.values():
         local.update(by_device)
@@ -97,9 +118,9 @@ def exchange(compiled: CompiledStep, tier: TierSpec, model: ModelSpec) -> Exchan
         return tuple(counts[d] * each for d in range(devices))
 
     return Exchange(
-        query_bytes_by_device=spread(queries, vector_bytes),
-        append_bytes_by_device=spread(appends, vector_bytes),
-        result_bytes_by_device=spread(results, vector_bytes),
+        query_bytes_by_device=spread(queries, query_bytes),
+        append_bytes_by_device=spread(appends, query_bytes),
+        result_bytes_by_device=spread(results, result_bytes),
         sent_bytes_by_device=spread(sent),
         received_bytes_by_device=spread(received),
         local_merges_by_device=spread(local),
@@ -107,6 +128,9 @@ def exchange(compiled: CompiledStep, tier: TierSpec, model: ModelSpec) -> Exchan
         home_merges_by_device=spread(home),
         longest_home_merge=max((len(c) for c in partials.values() if len(c) > 1), default=0),
         partial_bytes=sum(local.values()) * partial_bytes + sum(sent.values()),
+        partial_results=tuple(sorted(divided.items())),
+        partial_result_bytes=whole_partial,
+        partial_result_bytes_by_device=spread(Counter(divided.values()), whole_partial),
     )
 
 

@@ -208,7 +208,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
             )
         if ref.score_max <= bounds.SCORE_LIMIT:
             errors = np.abs(output - ref.output).max(axis=1)
-            limits = bounds.attention_bound(ref, table.vector_columns, values, runner.arithmetic)
+            limits = bounds.attention_bound(ref, table.key_columns, values, runner.arithmetic)
             if (errors > limits).any():
                 faults.append(
                     f"error against dense attention must be at most "
@@ -233,7 +233,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
 def _check_scores(runner: PairRunner, ref: bounds.Reference, stored: np.ndarray) -> list[str]:
     """Every stored score is q.k up to its rounding; beyond the FP16 range it is +-65504."""
     expected = ref.folded_scores
-    tolerance = bounds.score_tolerance(ref, runner.compiled.table.vector_columns, runner.arithmetic)
+    tolerance = bounds.score_tolerance(ref, runner.compiled.table.key_columns, runner.arithmetic)
     if runner.arithmetic.score_dtype == "fp16" and runner.arithmetic.saturate:
         expected = np.clip(expected, -65504.0, 65504.0)
     wrong = ~(np.abs(stored - expected) <= tolerance)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.table import Segment
+from pamsim.layout.region import Region, Segment
 from pamsim.validate.functional_data import PairData
-from pamsim.validate.functional_trace import TokenUse, segment_tokens
+from pamsim.validate.functional_trace import TokenUse, part_count, segment_tokens
 from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
 from pim_isa.arithmetic import Saturations, exponential, to_fp16
 from pim_isa.semantics.hbm_pim import Partial
@@ -42,7 +42,8 @@ class PairRunner:
 
     def __init__(self, compiled: CompiledStep, head_dim: int, group_size: int) -> None:
         self.compiled, self.head_dim, self.group_size = compiled, head_dim, group_size
-        self.width = compiled.table.vector_columns * LANES
+        self.width = compiled.table.key_columns * LANES
+        self.value_width = compiled.table.value_columns * LANES
         self.part_width = compiled.tiling.part_columns * LANES
         self.arithmetic = arithmetic_of(compiled)
         self._machine: dict[str, Machine] = {}
@@ -67,16 +68,19 @@ class PairRunner:
     def run(self, request: int, kv_head: int, data: PairData) -> PairOutcome:
         """The pair on every channel that holds it, ascending, merged in FP32."""
         heads = range(kv_head * self.group_size, (kv_head + 1) * self.group_size)
-        tiling = self.compiled.tiling
-        use = TokenUse(
-            self.compiled.table, len(heads), tiling.parts, data.tokens, tiling.part_columns
+        columns = self.compiled.tiling.part_columns
+        own = self.segments(request, kv_head)
+        parts = (
+            max((part_count(s.key, columns) for s in own), default=1),
+            self.compiled.tiling.parts,
         )
+        use = TokenUse(self.compiled.table, len(heads), data.tokens, parts, columns)
         saturations = Saturations()
         faults: list[str] = []
         final: dict[tuple[int, int], np.ndarray] = {}  # (head of the group, part) -> float32
         partial: dict[tuple[int, int], _Sum] = {}
         by_channel: dict[int, list[Segment]] = {}
-        for segment in self.segments(request, kv_head):
+        for segment in own:
             by_channel.setdefault(segment.channel, []).append(segment)
         for channel, segments in sorted(by_channel.items()):
             if channel not in self._binding:
@@ -104,7 +108,7 @@ class PairRunner:
             for number, (head, part, whole) in numbers.items():
                 what = f"query head {heads.start + head} on channel {channel}"
                 left = result.results.get(number)
-                elements = min(self.width - part * self.part_width, self.part_width)
+                elements = min(self.value_width - part * self.part_width, self.part_width)
                 if left is None:
                     faults.append(f"{what} leaves no result")
                 elif isinstance(left, Partial) == whole:
@@ -145,20 +149,19 @@ class PairRunner:
             token = segment_tokens(segment)
             old = token != data.tokens - 1  # the new token comes through the append buffer
             local, token = local[old], token[old]
-            slot = local // table.banks
-            row, column = slot // table.slots_per_row, slot % table.slots_per_row
+            slot, bank = local // table.banks, local % table.banks
             memory = machine.memory(self._unit(segment.group))
-            for base, source in ((segment.k_row, data.key), (segment.v_row, data.value)):
-                memory.write(
-                    local % table.banks,
-                    base + row,
-                    column * table.vector_columns,
-                    _padded(source[token], self.width),
-                )
+            for regions, source in ((segment.key, data.key), (segment.value, data.value)):
+                vectors = _pieces(source[token], regions)
+                for region, vector in zip(regions, vectors, strict=True):
+                    memory.write(bank, region.row(slot), region.column_of(slot), vector)
         queries = {n: _padded(data.folded[head], self.width) for n, (head, _, _) in numbers.items()}
-        new = {False: data.key[-1], True: data.value[-1]}
+        new = {
+            False: _pieces(data.key[-1], first.key),
+            True: _pieces(data.value[-1], first.value),
+        }
         appends = {
-            number: _padded(new[a.value], self.width)
+            number: new[a.value][a.piece]
             for number, a in enumerate(binding.appends)
             if a.request == first.request and a.kv_head == first.kv_head
         }
@@ -184,7 +187,7 @@ class PairRunner:
     def _assemble(
         self, final: dict[tuple[int, int], np.ndarray], heads: int, faults: list[str]
     ) -> np.ndarray:
-        output = np.full((heads, self.width), np.nan, dtype=np.float32)
+        output = np.full((heads, self.value_width), np.nan, dtype=np.float32)
         for (head, part), values in final.items():
             start = part * self.part_width
             output[head, start : start + len(values)] = values
@@ -219,6 +222,12 @@ class _Sum:
         rounded, count = to_fp16(self.output / self.total, saturate=True)
         saturations.results += count
         return rounded
+
+
+def _pieces(vectors: np.ndarray, regions: tuple[Region, ...]) -> list[np.ndarray]:
+    """Vectors cut into what each region holds, with zeros behind the last."""
+    ends = np.cumsum([region.vector_columns * LANES for region in regions])
+    return np.split(_padded(vectors, int(ends[-1])), ends[:-1], axis=-1)
 
 
 def _padded(vectors: np.ndarray, width: int) -> np.ndarray:

@@ -7,12 +7,13 @@ buffer stands for, which tokens a sum and an output hold, and what is merged int
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Segment
+from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
+from pamsim.layout.table import BlockTable
 from pim_isa.semantics.hbm_pim import Event
 
 NOTHING = -1
@@ -27,15 +28,19 @@ def segment_tokens(segment: Segment) -> np.ndarray:
 class TokenUse:
     """How often each token was used, over all channels of one (request, KV head).
 
-    dots, sums, outputs: int32 [heads, parts, tokens], counted where a result took them in; scores:
-    float32 [heads, tokens], NaN where there is none.
+    parts: into how many parts K and V are divided, each of at most `part_columns` columns.
+
+    dots, sums, outputs: int32 [heads, parts, tokens], with the parts of K or of V, counted where a
+    result took them in; scores: float32 [heads, tokens], NaN where there is none.
     """
 
-    def __init__(self, table: BlockTable, heads: int, parts: int, tokens: int, part_columns: int):
+    def __init__(
+        self, table: BlockTable, heads: int, tokens: int, parts: tuple[int, int], part_columns: int
+    ) -> None:
         self.table, self.part_columns = table, part_columns
         self.scores = np.full((heads, tokens), np.nan, dtype=np.float32)
         self.dots, self.sums, self.outputs = (
-            np.zeros((heads, parts, tokens), dtype=np.int32) for _ in range(3)
+            np.zeros((heads, n, tokens), dtype=np.int32) for n in (parts[0], parts[1], parts[1])
         )
         self.faults: list[str] = []
 
@@ -83,6 +88,29 @@ class _Held:
         return np.concatenate(self.tokens) if self.tokens else np.empty(0, dtype=np.int64)
 
 
+def part_count(regions: Sequence[Region], part_columns: int) -> int:
+    """Parts of a vector that are worked on one after the other."""
+    return sum(-(-region.vector_columns // part_columns) for region in regions)
+
+
+class _Cells:
+    """Tokens of a region by place: `tokens` int64 [slot, bank], whole rows of slots."""
+
+    def __init__(self, segment: Segment, region: Region, part: int, banks: int) -> None:
+        self.region, self.part = region, part
+        rows = region.row_count(-(-segment.tokens // banks))
+        self.row = region.row(np.arange(rows, dtype=np.int64) * region.slots_per_row)
+        cells = np.full(rows * region.slots_per_row * banks, NOTHING)
+        cells[: segment.tokens] = segment_tokens(segment)
+        self.tokens = cells.reshape(-1, banks)
+
+    def rows_at(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of `rows` are the region's, and the first slot of each of those."""
+        place = np.minimum(np.searchsorted(self.row, rows), len(self.row) - 1)
+        at = np.flatnonzero(self.row[place] == rows)
+        return at, place[at] * self.region.slots_per_row
+
+
 class _Unit:
     def __init__(
         self, use: TokenUse, segments: list[Segment], meaning: dict[int, tuple[int, int]]
@@ -91,15 +119,13 @@ class _Unit:
         self.slot_token = np.full((use.table.banks, 1 << 10), NOTHING, dtype=np.int64)
         self.max, self.sum, self.output = _Held(), _Held(), _Held()
         self.reduced_sum, self.reduced_output = _Held(), _Held()
-        self.rows: dict[bool, list[tuple[int, int, np.ndarray]]] = {False: [], True: []}
+        self.held: dict[bool, list[_Cells]] = {False: [], True: []}
         for segment in segments:
-            slots = -(-segment.tokens // self.table.banks)
-            rows = -(-slots // self.table.slots_per_row)
-            cells = np.full(rows * self.table.slots_per_row * self.table.banks, NOTHING)
-            cells[: segment.tokens] = segment_tokens(segment)
-            places = cells.reshape(-1, self.table.banks)  # [slot, bank]
-            self.rows[False].append((segment.k_row, rows, places))
-            self.rows[True].append((segment.v_row, rows, places))
+            for value, regions in ((False, segment.key), (True, segment.value)):
+                part = 0
+                for region in regions:
+                    self.held[value].append(_Cells(segment, region, part, self.table.banks))
+                    part += part_count((region,), use.part_columns)
 
     def take(self, event: Event) -> None:
         if event.kind == "dot":
@@ -134,18 +160,18 @@ class _Unit:
     def _places(self, event: Event, value: bool) -> tuple[np.ndarray, int]:
         """Tokens at the rows and columns of a visit, int64 [visits, slots, banks], and the part."""
         assert event.rows is not None
-        table = self.table
-        slot, column = divmod(event.column, table.vector_columns)
-        part, inside = divmod(column, self.use.part_columns)
-        tokens = np.full((len(event.rows), event.slots, table.banks), NOTHING, dtype=np.int64)
-        if inside:
-            return tokens, part
-        for first, rows, places in self.rows[value]:
-            at = np.flatnonzero((event.rows >= first) & (event.rows < first + rows))
-            if len(at):
-                slots = (event.rows[at, None] - first) * table.slots_per_row + slot
-                slots = np.minimum(slots + np.arange(event.slots), len(places) - 1)
-                tokens[at] = places[slots]
+        shape = len(event.rows), event.slots, self.table.banks
+        tokens, part = np.full(shape, NOTHING, dtype=np.int64), 0
+        for cells in self.held[value]:
+            at, slot = cells.rows_at(event.rows)
+            first, column = divmod(event.column - cells.region.column, cells.region.slot_columns)
+            own, inside = divmod(column, self.use.part_columns)
+            if not len(at) or inside or column >= cells.region.vector_columns:
+                continue
+            part = cells.part + own
+            in_row = np.arange(first, first + event.slots)
+            in_row = in_row[(in_row >= 0) & (in_row < cells.region.slots_per_row)]
+            tokens[at[:, None], in_row - first] = cells.tokens[slot[:, None] + in_row]
         return tokens, part
 
     def _banks(self, mask: int) -> np.ndarray:

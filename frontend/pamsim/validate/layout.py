@@ -10,12 +10,13 @@ layers do not meet is shown on row intervals. Memory stays that of one channel.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import gcd, prod
 from typing import Literal
 
 import numpy as np
 
-from pamsim.config.spec import SystemSpec
-from pamsim.layout.table import BLOCK_TOKENS, PLACE_FIELDS, BlockTable, Segment
+from pamsim.config.spec import Organisation, SystemSpec
+from pamsim.layout.table import BLOCK_TOKENS, PLACE_FIELDS, BlockTable, Region, Segment
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
 
@@ -65,35 +66,38 @@ def prove_layout(
     system: SystemSpec,
     *,
     tier: str = "hbm",
+    layers: int | None = None,
 ) -> LayoutVerdict:
-    """Checks every place of a placement. Never raises for a wrong table: the verdict says it."""
+    """Checks every place of a placement. Never raises for a wrong table: the verdict says it.
+
+    layers: that it places; all of the model's if None.
+    """
     faults: list[str] = []
+    layers = layers or model.layers
     organisation = system.tier(tier).device.organisation
     for name, has, should in (
         ("channels", table.channels, system.tier(tier).channels),
         ("groups", table.groups, organisation.groups_per_channel),
         ("banks", table.banks, organisation.banks),
         ("rows", table.rows, organisation.rows),
-        ("layers", table.layers, model.layers),
+        ("layers", table.layers, layers),
     ):
         if has != should:
             faults.append(f"{name} of the table must be {should}, not {has}")
-    vector_bytes = table.vector_columns * organisation.column_bytes
-    if vector_bytes < model.head_dim * model.dtype_bytes:
-        faults.append(f"a vector must have {model.head_dim * model.dtype_bytes} bytes of columns")
-    if table.slots_per_row * table.vector_columns > organisation.columns:
-        faults.append(f"a row must hold {table.slots_per_row} vectors")
-
     sound = [s for s in table.segments if _is_sound(s, table, step, model, faults)]
+    vector_bytes = model.head_dim * model.dtype_bytes
+    for regions in {held for s in sound for held in (s.key, s.value)}:
+        _check_regions(regions, vector_bytes, organisation, faults)
     missing, duplicates = _tokens(sound, step, model, faults)
-    lost, overwritten = _read_back(sound, table, faults)
+    lost, overwritten = _read_back(sound, table, model.mla is not None, faults)
     missing, duplicates = missing * 2 + lost, duplicates * 2 + overwritten  # K and V
     free = _stack(sound, table, faults)
 
-    slots = np.array([_slots(s, table) for s in sound] or [0])
-    rows = -(-slots // table.slots_per_row)
-    accesses = int(2 * slots.sum()) * table.vector_columns * model.layers
-    misses = int(2 * rows.sum()) * model.layers
+    accesses = misses = 0
+    for s in sound:
+        for region in (*s.key, *s.value):
+            accesses += _slots(s, table) * region.vector_columns * layers
+            misses += region.row_count(_slots(s, table)) * layers
     group_tokens: dict[tuple[int, int], int] = {}
     bank_tokens: dict[tuple[int, int], np.ndarray] = {}
     for s in sound:
@@ -104,8 +108,8 @@ def prove_layout(
     per_group = np.array(list(group_tokens.values()) or [0])
     per_bank = np.concatenate(list(bank_tokens.values()) or [np.zeros(1, np.int64)])
     context = sum(step.contexts)
-    elements = context * model.kv_heads * 2 * model.head_dim * model.layers
-    each = model.head_dim * model.layers
+    elements = context * model.kv_heads * 2 * model.head_dim * layers
+    each = model.head_dim * layers
     return LayoutVerdict(
         verdict="violated" if faults else "passed",
         kv_elements=elements,
@@ -130,8 +134,20 @@ def _slots(s: Segment, table: BlockTable) -> int:
     return -(-s.tokens // table.banks)
 
 
-def _rows(s: Segment, table: BlockTable) -> int:
-    return -(-_slots(s, table) // table.slots_per_row)
+def _check_regions(
+    regions: tuple[Region, ...], vector_bytes: int, organisation: Organisation, faults: list[str]
+) -> None:
+    """A vector has room in its regions, and their vectors do not meet in a row."""
+    if sum(r.vector_columns for r in regions) * organisation.column_bytes < vector_bytes:
+        faults.append(f"a vector must have {vector_bytes} bytes of columns")
+    for region in regions:
+        slots = region.slots_per_row
+        if slots < 1 or region.column < 0 or region.end_column > organisation.columns:
+            faults.append(f"a row must hold {slots} vectors")
+        if slots > 1 and region.slot_columns < region.vector_columns:
+            faults.append(f"vectors in a row must be {region.vector_columns} columns apart")
+        if region.block_rows < 1 or region.block_step < region.block_rows:
+            faults.append(f"blocks of {region.block_rows} rows must not meet")
 
 
 def _is_sound(
@@ -188,57 +204,50 @@ def _tokens(
     return missing, duplicates
 
 
-def _read_back(segments: list[Segment], table: BlockTable, faults: list[str]) -> tuple[int, int]:
+def _read_back(
+    segments: list[Segment], table: BlockTable, shared: bool, faults: list[str]
+) -> tuple[int, int]:
     """Writes a tag per vector and reads it back: (not read back, overwritten) vectors of layer 0.
 
-    K is written through BlockTable.places, V through the segments; both are read by the rule of
-    Segment's docstring, after everything of the channel has been written.
+    The first K of every block is written where BlockTable.places has it, what remains of K and V by
+    the rule of Segment's docstring; all is read by that rule, after everything of the channel has
+    been written. shared: a region that is K's and V's holds one vector for both (MLA).
     """
     keys, places = replace(table, segments=tuple(segments)).places(0)
-    field = {n: (places >> np.uint64(low)).astype(np.int64) & (1 << bits) - 1
+    field = {n: (places >> np.uint64(low) & np.uint64((1 << bits) - 1)).astype(np.int64)
              for n, (low, bits) in PLACE_FIELDS.items()}  # fmt: skip
-    order = np.argsort(field["channel"], kind="stable")
-    bounds = np.searchsorted(field["channel"][order], np.arange(table.channels + 1))
-    by_channel: dict[int, list[Segment]] = {}
+    by_channel: dict[int, list[tuple[Segment, slice]]] = {}
+    start = 0
     for s in segments:
-        by_channel.setdefault(s.channel, []).append(s)
+        blocks = slice(start, start := start + len(s.blocks))
+        by_channel.setdefault(s.channel, []).append((s, blocks))
     lost = overwritten = 0
     for channel, held in by_channel.items():
-        here = order[bounds[channel] : bounds[channel + 1]]
-        tags = _Cells(table)
-        last_block = {
-            (s.request, s.kv_head, int(s.blocks[-1])): s.tokens % BLOCK_TOKENS for s in held
-        }
-        sizes = np.array(
-            [last_block.get((r, h, b)) or BLOCK_TOKENS for r, h, b in keys[here].tolist()],
-            dtype=np.int64,
-        )
-        block, within = _ragged(sizes)
-        at = here[block]
-        slot = field["row"][at] * table.slots_per_row + field["column"][at] // table.vector_columns
-        bank_step = field["bank"][at] + within
-        cell = tags.cell(
-            field["group"][at], bank_step % table.banks, slot + bank_step // table.banks
-        )
-        tag = _tag(keys[at, 0], keys[at, 1], keys[at, 2] * BLOCK_TOKENS + within, value=False)
-        tags.write(cell, tag)
-        reads = []
-        for s in held:
+        cells = _Cells([s for s, _ in held], table)
+        reads: list[tuple[Segment, np.ndarray, np.ndarray]] = []
+        writes: list[tuple[np.ndarray, np.ndarray]] = []
+        for s, blocks in held:
             local = np.arange(s.tokens)
+            slot, bank = local // table.banks, local % table.banks
             token = s.blocks[local // BLOCK_TOKENS] * BLOCK_TOKENS + local % BLOCK_TOKENS
-            group = np.full(s.tokens, s.group)
-            for value, row in ((False, s.k_row), (True, s.v_row)):
-                slot = row * table.slots_per_row + local // table.banks
-                cell = tags.cell(group, local % table.banks, slot)
-                tag = _tag(np.full(s.tokens, s.request), np.full(s.tokens, s.kv_head), token, value)
-                if value:
-                    tags.write(cell, tag)
+            for piece, region in enumerate(s.regions if shared else s.key + s.value):
+                row, column = region.row(slot), region.column_of(slot)
+                cell = cells.at(s.group, bank, row, column, region)
+                tag = _tag(s.request, s.kv_head, token, piece)
                 reads.append((s, cell, tag))
-        overwritten += tags.settle()
+                if piece == 0:
+                    at = {name: values[blocks] for name, values in field.items()}
+                    first = cells.at(at["group"], at["bank"], at["row"], at["column"], region)
+                    request, kv_head, block = keys[blocks].T
+                    cell, tag = cell.copy(), tag.copy()
+                    cell[::BLOCK_TOKENS] = np.where(at["channel"][:, None] == channel, first, 0)
+                    tag[::BLOCK_TOKENS] = _tag(request, kv_head, block * BLOCK_TOKENS, piece)
+                cells.write(cell, tag)
+                writes.append((cell, tag))
+        overwritten += sum(int(cells.differ(cell, tag).sum()) for cell, tag in writes)
         for s, cell, tag in reads:
-            wrong = tags.read(cell) != tag
-            if wrong.any():
-                lost += int(wrong.sum())
+            if wrong := int(cells.differ(cell, tag).sum()):
+                lost += wrong
                 faults.append(
                     f"token of request {s.request}, KV head {s.kv_head} is not read back from "
                     f"channel {s.channel}, group {s.group}"
@@ -247,61 +256,70 @@ def _read_back(segments: list[Segment], table: BlockTable, faults: list[str]) ->
 
 
 class _Cells:
-    """The vectors of one channel by place, sparse."""
+    """The columns of one channel's rows, as many together as all vectors allow; 0 is no cell."""
 
-    def __init__(self, table: BlockTable) -> None:
-        self.table = table
-        self._cell = np.empty(0, dtype=np.int64)
-        self._tag = np.empty(0, dtype=np.int64)
-        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+    def __init__(self, segments: list[Segment], table: BlockTable) -> None:
+        regions = [(r, r.row_count(_slots(s, table))) for s in segments for r in s.regions]
+        self.grain = gcd(
+            *(n for r, _ in regions for n in (r.column, r.slot_columns, r.vector_columns))
+        )
+        self.first_row = min(r.first_row for r, _ in regions)
+        last = max(r.row((rows - 1) * r.slots_per_row) for r, rows in regions)
+        columns = max(r.end_column for r, _ in regions) // self.grain
+        self.shape = table.groups, table.banks, last + 1 - self.first_row, columns
+        self._tags = np.full(1 + prod(self.shape), -1, dtype=np.int64)
 
-    def cell(self, group: np.ndarray, bank: np.ndarray, slot: np.ndarray) -> np.ndarray:
-        slots = (1 << 15) * self.table.slots_per_row + BLOCK_TOKENS
-        return (group * self.table.banks + bank) * slots + slot
+    def at(
+        self,
+        group: np.ndarray | int,
+        bank: np.ndarray,
+        row: np.ndarray,
+        column: np.ndarray,
+        region: Region,
+    ) -> np.ndarray:
+        """int64 [vectors, cells of one]."""
+        within = np.arange(region.vector_columns // self.grain)
+        place = (
+            np.broadcast_to(group, bank.shape)[:, None],
+            bank[:, None],
+            row[:, None] - self.first_row,
+            column[:, None] // self.grain + within,
+        )
+        inside: np.ndarray | bool = True
+        cell: np.ndarray | int = 0
+        for number, size in zip(place, self.shape, strict=True):
+            inside = inside & (number >= 0) & (number < size)
+            cell = cell * size + number
+        return np.where(inside, cell + 1, 0)
 
     def write(self, cell: np.ndarray, tag: np.ndarray) -> None:
-        self._pending.append((cell, tag))
+        """The last write of a cell stays."""
+        self._tags[cell] = tag[:, None]
+        self._tags[0] = -1
 
-    def settle(self) -> int:
-        """Ends writing, the last write of a cell wins; how many writes were overwritten."""
-        cells = np.concatenate([cell for cell, _ in self._pending])
-        tags = np.concatenate([tag for _, tag in self._pending])
-        self._cell, last = np.unique(cells[::-1], return_index=True)
-        self._tag = tags[::-1][last]
-        return len(cells) - len(self._cell)
-
-    def read(self, cell: np.ndarray) -> np.ndarray:
-        """The tags held, -1 where nothing was written."""
-        at = np.minimum(np.searchsorted(self._cell, cell), len(self._cell) - 1)
-        return np.where(self._cell[at] == cell, self._tag[at], -1)
+    def differ(self, cell: np.ndarray, tag: np.ndarray) -> np.ndarray:
+        """Vectors of which a cell does not hold the tag."""
+        return (self._tags[cell] != tag[:, None]).any(axis=1)
 
 
-def _tag(request: np.ndarray, kv_head: np.ndarray, token: np.ndarray, value: bool) -> np.ndarray:
-    """A number that only this vector has (tokens < 2^28, heads < 2^12)."""
-    return ((request << 12 | kv_head) << 28 | token) << 1 | int(value)
-
-
-def _ragged(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For runs of the given sizes: the run of every element, and its place in the run."""
-    run = np.repeat(np.arange(len(sizes)), sizes)
-    start = np.cumsum(sizes) - sizes
-    return run, np.arange(len(run)) - start[run]
+def _tag(
+    request: np.ndarray | int, kv_head: np.ndarray | int, token: np.ndarray, piece: int
+) -> np.ndarray:
+    """A number that only this piece of a vector has (tokens < 2^28, heads < 2^12, pieces < 4)."""
+    return ((request << 12 | kv_head) << 28 | token) << 2 | piece
 
 
 def _stack(segments: list[Segment], table: BlockTable, faults: list[str]) -> int:
-    """Row intervals of every group over all layers; rows left in the fullest bank."""
-    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    """Rows of every group over all layers; rows left in the fullest bank."""
+    groups: dict[tuple[int, int], list[Segment]] = {}
     for s in segments:
-        rows = _rows(s, table)
-        groups.setdefault((s.channel, s.group), []).extend(
-            [(s.k_row, s.k_row + rows), (s.v_row, s.v_row + rows)]
-        )
+        groups.setdefault((s.channel, s.group), []).append(s)
     free = table.rows - table.first_row
-    for (channel, group), intervals in groups.items():
+    for (channel, group), held in groups.items():
         where = f"channel {channel}, group {group}"
         step = int(table.rows_per_layer[channel, group])
-        start, end = (np.array(x, dtype=np.int64) for x in zip(*intervals, strict=True))
-        low, high = int(start.min()), int(end.max())
+        rows = np.unique(np.concatenate([_rows(r, s, table) for s in held for r in s.regions]))
+        low, high = int(rows[0]), int(rows[-1]) + 1
         if step < 0 or low < table.first_row:
             faults.append(f"rows of {where} must begin at {table.first_row}, not {low}")
         top = high + (table.layers - 1) * step
@@ -310,9 +328,13 @@ def _stack(segments: list[Segment], table: BlockTable, faults: list[str]) -> int
             faults.append(f"rows of {where} must end below {table.rows}, not at {top}")
         if table.layers > 1 and high - low > step:  # layers interleave: look at each
             moved = np.arange(table.layers)[:, None] * step
-            start, end = (start + moved).ravel(), (end + moved).ravel()
-        order = np.argsort(start, kind="stable")
-        if (start[order][1:] < end[order][:-1]).any():
-            at = int(np.argmax(start[order][1:] < end[order][:-1]))
-            faults.append(f"row {int(start[order][at + 1])} of {where} holds two things")
+            taken, times = np.unique(rows + moved, return_counts=True)
+            if (times > 1).any():
+                row = int(taken[times > 1][0])
+                faults.append(f"row {row} of {where} holds two layers")
     return free
+
+
+def _rows(region: Region, segment: Segment, table: BlockTable) -> np.ndarray:
+    count = region.row_count(_slots(segment, table))
+    return region.row(np.arange(count, dtype=np.int64) * region.slots_per_row)

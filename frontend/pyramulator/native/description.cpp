@@ -141,11 +141,14 @@ void read_refresh(const pyr_description &source, Device &device) {
     require(source.refresh_scope >= 0 && source.refresh_scope < device.depth,
             who + "scope must be a level that targets name");
     require(source.refresh_scope == command.scope, who + "scope must be that of the command");
+    require(source.refresh_in_turn >= 0 && source.refresh_in_turn <= source.refresh_scope,
+            who + "the level in which it takes turns must be its scope or above");
     require(source.refresh_interval >= 1 && source.refresh_interval <= kMaxLatency,
             who + "interval must be 1 to 2^40 ticks, not " +
                 std::to_string(source.refresh_interval));
     device.refresh_command = source.refresh_command;
     device.refresh_scope = source.refresh_scope;
+    device.refresh_in_turn = source.refresh_in_turn;
     device.refresh_interval = source.refresh_interval;
 }
 

@@ -52,10 +52,11 @@ struct Device {
     std::vector<TimingRow> rows;
     int refresh_command = -1;
     int refresh_scope = 0;
+    int refresh_in_turn = 0; // at or above the scope; the scope itself: all its nodes at a time
     Tick refresh_interval = 0;
 
     int residency_level() const {
-        return refresh_command >= 0 ? refresh_scope : (depth > 1 ? 1 : 0);
+        return refresh_command >= 0 ? refresh_in_turn : (depth > 1 ? 1 : 0);
     }
 };
 

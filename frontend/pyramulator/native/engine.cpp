@@ -32,6 +32,7 @@ void Engine::start() {
             refresh_operations_.push_back(timing_.operation(
                 device_.refresh_command, tree_.address_of(node, device_.refresh_scope)));
         }
+        refresh_turns_ = refresh_operations_.size() / tree_.nodes(device_.refresh_in_turn);
         refresh_due_ = device_.refresh_interval;
     }
     timing_.compile();

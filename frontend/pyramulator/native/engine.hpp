@@ -130,6 +130,7 @@ private:
     std::deque<Entry> fifo_;
     std::vector<int32_t> queued_refreshes_;   // operations of the refreshes in the FIFO
     std::vector<int32_t> refresh_operations_; // by node
+    size_t refresh_turns_ = 1, refresh_turn_ = 0; // nodes that take turns, and whose turn is next
     int holders_ = 0;
 
     CommandBus bus_;

@@ -57,6 +57,7 @@ typedef struct {
     int32_t bus;              /* 0 single, 1 row and column, 2 half clock */
     int32_t refresh_command;  /* -1: no refresh */
     int32_t refresh_scope;    /* level index */
+    int32_t refresh_in_turn;  /* level index: in each of its nodes the scope's nodes take turns */
     int64_t refresh_interval; /* ticks */
     const char *const *level_names;
     const int32_t *sizes;
@@ -124,7 +125,7 @@ void pyr_destroy(pyr_engine *engine);
 
 /* cdef end */
 
-#define PYR_ABI_VERSION 1
+#define PYR_ABI_VERSION 2
 
 #if defined(__cplusplus)
 }

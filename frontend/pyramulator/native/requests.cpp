@@ -201,10 +201,12 @@ void Engine::arrivals(Tick tick) {
             if (j < streams()) ledger_->charge(heads_[j], j, tick - 1);
     if (tick == refresh_due_) {
         refresh_due_ += device_.refresh_interval;
-        for (int32_t operation : refresh_operations_) {
+        for (size_t i = refresh_turn_; i < refresh_operations_.size(); i += refresh_turns_) {
+            const int32_t operation = refresh_operations_[i];
             fifo_.push_back({kRefreshSource, operation, -1, -1, tick});
             queued_refreshes_.push_back(operation);
         }
+        refresh_turn_ = (refresh_turn_ + 1) % refresh_turns_;
     }
     if (tick == refill_due_) refill(tick);
     front_changed(tick);

@@ -129,10 +129,15 @@ class DaskDriver:
             where: Any = self._address
             try:
                 if where is None:
-                    where = stack.enter_context(LocalCluster(
-                        n_workers=self._jobs, threads_per_worker=1, processes=True,
-                        host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                    ))
+                    where = stack.enter_context(
+                        LocalCluster(
+                            n_workers=self._jobs,
+                            threads_per_worker=1,
+                            processes=True,
+                            host="127.0.0.1",
+                            dashboard_address="127.0.0.1:0",
+                        )
+                    )
                 client = stack.enter_context(Client(where, timeout=self._wait_s))
             except (OSError, ValueError, RuntimeError) as error:
                 place = f"at {self._address!r}" if self._address else "on this machine"
@@ -162,7 +167,11 @@ class DaskDriver:
                 for point in [waiting.pop() for _ in range(min(room, len(waiting)))]:
                     # pure=False: dask must not answer from its memory, the store does that.
                     future = client.submit(
-                        run_on_worker, self._runner, str(self._store.path), point.key, point.spec,
+                        run_on_worker,
+                        self._runner,
+                        str(self._store.path),
+                        point.key,
+                        point.spec,
                         pure=False,
                     )
                     held[future] = point
@@ -202,5 +211,3 @@ class DaskDriver:
             self._failed += 1
         else:
             self._done += 1
-
-

@@ -128,9 +128,15 @@ class SlurmExecutor:
         # The name finds the job again when this process dies between sbatch and the handle.
         name = f"pamsim-{secrets.token_hex(6)}"
         handle = new_submission(self.name, points, Path(store), self.runner, Path(directory))
-        handle = replace(handle, details={
-            "job_name": name, "job_id": None, "shares": shares, "cpus": self.options.cpus,
-        })
+        handle = replace(
+            handle,
+            details={
+                "job_name": name,
+                "job_id": None,
+                "shares": shares,
+                "cpus": self.options.cpus,
+            },
+        )
         script = handle.directory / JOB
         try:
             (handle.directory / LOGS).mkdir()
@@ -160,11 +166,17 @@ class SlurmExecutor:
         """The batch script. Raises InputError for a template that cannot be rendered."""
         options = self.options
         words = [
-            options.python, "-m", "pamsim.batch.executors.shard",
-            "--points", str(handle.directory / POINTS),
-            "--store", str(handle.store),
-            "--runner", handle.runner,
-            "--jobs", str(options.cpus),
+            options.python,
+            "-m",
+            "pamsim.batch.executors.shard",
+            "--points",
+            str(handle.directory / POINTS),
+            "--store",
+            str(handle.store),
+            "--runner",
+            handle.runner,
+            "--jobs",
+            str(options.cpus),
         ]
         if self.timeout_s is not None:
             words += ["--timeout", f"{self.timeout_s:g}"]
@@ -177,11 +189,19 @@ class SlurmExecutor:
         try:
             template = environment.from_string(options.template.read_text())
             return template.render(
-                job_name=handle.details["job_name"], shares=shares, at_once=self.jobs,
-                log=_log_pattern(handle.directory / LOGS), share=share,
-                partition=options.partition, account=options.account, time=options.time,
-                memory=options.memory, cpus=options.cpus, modules=options.modules,
-                directives=options.directives, setup=options.setup,
+                job_name=handle.details["job_name"],
+                shares=shares,
+                at_once=self.jobs,
+                log=_log_pattern(handle.directory / LOGS),
+                share=share,
+                partition=options.partition,
+                account=options.account,
+                time=options.time,
+                memory=options.memory,
+                cpus=options.cpus,
+                modules=options.modules,
+                directives=options.directives,
+                setup=options.setup,
             )
         except (OSError, jinja2.TemplateError) as error:
             where = Position(str(options.template), getattr(error, "lineno", None) or 0)

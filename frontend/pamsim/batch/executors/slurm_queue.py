@@ -19,13 +19,28 @@ from pamsim.batch.executors.base import ExecutorError
 _PATIENCE_S = 60
 _UNKNOWN_JOB = ("Invalid job id", "invalid job id")
 # The states of squeue(1) in which a task may still run, or run again.
-_WAITING = frozenset({
-    "PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD",
-})
-_RUNNING = frozenset({
-    "CONFIGURING", "RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED",
-    "RESIZING",
-})
+_WAITING = frozenset(
+    {
+        "PENDING",
+        "REQUEUED",
+        "REQUEUE_HOLD",
+        "REQUEUE_FED",
+        "SPECIAL_EXIT",
+        "RESV_DEL_HOLD",
+    }
+)
+_RUNNING = frozenset(
+    {
+        "CONFIGURING",
+        "RUNNING",
+        "COMPLETING",
+        "SIGNALING",
+        "STAGE_OUT",
+        "STOPPED",
+        "SUSPENDED",
+        "RESIZING",
+    }
+)
 _FINE = frozenset({"COMPLETED", "RUNNING", "PENDING", "COMPLETING"})
 
 
@@ -59,8 +74,12 @@ def call(program: str, *arguments: str, stdin: str | None = None) -> str:
         )
     try:
         done = subprocess.run(
-            [program, *arguments], input=stdin, capture_output=True, text=True,
-            timeout=_PATIENCE_S, check=False,
+            [program, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
             env={k: v for k, v in os.environ.items() if k != "SLURM_TIME_FORMAT"},
         )
     except subprocess.TimeoutExpired:
@@ -138,8 +157,14 @@ def _from_sacct(job_id: str) -> list[TaskEnd]:
         return []
     try:
         text = call(
-            "sacct", "--noheader", "--parsable2", "--allocations", "--jobs", job_id,
-            "--format", "JobID,State,ExitCode,NodeList",
+            "sacct",
+            "--noheader",
+            "--parsable2",
+            "--allocations",
+            "--jobs",
+            job_id,
+            "--format",
+            "JobID,State,ExitCode,NodeList",
         )
     except ExecutorError:  # "Slurm accounting storage is disabled"
         return []
@@ -171,10 +196,15 @@ def parse_scontrol(text: str) -> list[TaskEnd]:
     for line in text.splitlines():
         said = dict(re.findall(r"(?:^| )([A-Za-z]+)=(\S*)", line))
         for share in _array_tasks(said.get("ArrayTaskId", "")):
-            ends.append(TaskEnd(
-                share, said.get("JobState", "UNKNOWN"), said.get("ExitCode", "?"),
-                said.get("Reason", ""), said.get("NodeList", ""),
-            ))
+            ends.append(
+                TaskEnd(
+                    share,
+                    said.get("JobState", "UNKNOWN"),
+                    said.get("ExitCode", "?"),
+                    said.get("Reason", ""),
+                    said.get("NodeList", ""),
+                )
+            )
     return ends
 
 

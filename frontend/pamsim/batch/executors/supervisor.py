@@ -57,8 +57,12 @@ class _Worker:
         with theirs, open(log, "ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, json.dumps(sys.path), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, env=environment, process_group=0,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                process_group=0,
             )
         self.connection = Connection(ours.detach())
         with contextlib.suppress(OSError):

@@ -5,16 +5,18 @@
 'passed'
 """
 
-from pamsim.validate.timing.checker import FAMILIES, Checker, check_log
+from pamsim.validate.timing.checker import Checker, check_log
+from pamsim.validate.timing.families import family_names, find_family
 from pamsim.validate.timing.findings import TimingVerdict, combine
 from pamsim.validate.timing.sequence import SequenceFault, check_sequence
 
 __all__ = [
-    "FAMILIES",
     "Checker",
     "SequenceFault",
     "TimingVerdict",
     "check_log",
     "check_sequence",
     "combine",
+    "family_names",
+    "find_family",
 ]

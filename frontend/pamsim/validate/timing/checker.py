@@ -2,7 +2,7 @@
 
 It shares nothing with the engines. Of the device it reads the organisation, the named timing
 parameters and the PIM unit; of the description the names of levels and commands. The rules
-themselves are tables in `hbm3` and `hbm_pim`.
+themselves are tables, one module a family.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ import numpy as np
 from pamsim.config.spec import DeviceSpec
 from pamsim.errors import InputError
 from pamsim.validate.timing.buses import BusChecker
+from pamsim.validate.timing.families import family_names, find_family
 from pamsim.validate.timing.findings import AT_END, Findings, Outcome, TimingVerdict
 from pamsim.validate.timing.geometry import Chunk, Geometry
-from pamsim.validate.timing.hbm3 import HBM3
-from pamsim.validate.timing.hbm_pim import HBM_PIM
 from pamsim.validate.timing.pairwise import PairChecker
 from pamsim.validate.timing.refresh import RefreshChecker
 from pamsim.validate.timing.row_state import RowChecker
-from pamsim.validate.timing.rule import Check, Family, MissingParameter, gap_in_ticks
+from pamsim.validate.timing.rule import Check, MissingParameter, gap_in_ticks
 from pamsim.validate.timing.table import CommandTable
 from pyramulator.stream import LOG
-
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (HBM3, HBM_PIM)}
 
 _PIECE = 1 << 18  # records worked on at a time: what a rule's arrays hold stays in the cache
 
@@ -53,7 +50,7 @@ class Checker:
         self._counts = np.zeros(len(self._commands), np.int64)
         self._checked = 0
         self._missing: dict[str, list[str]] = {}
-        self.family = FAMILIES.get(device.family)
+        self.family = find_family(device.family)
         self._device = device
         if self.family is None:
             return
@@ -118,7 +115,7 @@ class Checker:
         if self.family is None:
             note = (
                 f"no timing rules for family {self._device.family!r}; "
-                f"known: {', '.join(sorted(FAMILIES))}"
+                f"known: {', '.join(family_names())}"
             )
             return TimingVerdict("unchecked", 0, None, 0, (), notes=(note,))
         self._buses.finish(ticks, self._findings)

@@ -17,8 +17,11 @@ _NAMES = {
     "pseudochannel": Scope.PSEUDO_CHANNEL,
     "sid": Scope.SID,
     "stackid": Scope.SID,
+    "rank": Scope.SID,
+    "die": Scope.SID,
     "bankgroup": Scope.GROUP,
     "bank": Scope.BANK,
+    "plane": Scope.BANK,
 }
 _WORDS = ("channel", "pc", "sid", "group", "bank")
 
@@ -35,9 +38,9 @@ class Geometry:
         children = (
             1,
             organisation.pseudo_channels,
-            organisation.sids,
+            organisation.sids * organisation.ranks * organisation.dies,
             organisation.bank_groups,
-            organisation.banks,
+            organisation.banks * organisation.planes,
         )
         self.children = children
         self.rows, self.columns = organisation.rows, organisation.columns

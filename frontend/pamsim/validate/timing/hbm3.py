@@ -154,7 +154,7 @@ CHECKS = {
         "Each command issues as often as the program asks for it."),
 }
 
-HBM3 = Family(
+FAMILY = Family(
     "hbm3", KINDS, PAIRS, WINDOWS, CHECKS, RefreshRule("REFab", PC, "nREFI", postponed=8)
 )
 # fmt: on

@@ -35,9 +35,9 @@ def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def mac_cycles(_pim: PimUnit, queries: int) -> int:
-    """One column a cycle a query (PAM, arXiv 2602.11521, section 7.1)."""
-    return queries
+def mac_cycles(_pim: PimUnit, cycles: int) -> int:
+    """A MACbg or SCbg says itself how long it keeps its PUs."""
+    return cycles
 
 
 def maximum_cycles(pim: PimUnit, elements: int) -> int:
@@ -48,6 +48,11 @@ def maximum_cycles(pim: PimUnit, elements: int) -> int:
 def exponential_cycles(pim: PimUnit, elements: int) -> int:
     """nEXP: one element a cycle a lane, pipelined."""
     return _ceil(elements, pim.exponential_lanes) + pim.exponential_latency_cycles
+
+
+def softcap_cycles(pim: PimUnit, elements: int) -> int:
+    """nCAP: one element a cycle a lane of the exponential unit, then the depth of tanh."""
+    return _ceil(elements, pim.exponential_lanes) + int(pim.extra["softcap_latency_cycles"])
 
 
 def sum_cycles(pim: PimUnit, elements: int) -> int:
@@ -73,8 +78,8 @@ def derived_ticks(device: DeviceSpec) -> Mapping[str, int]:
 
 
 READS, WRITES, PRECHARGES = hbm3.READS, hbm3.WRITES, hbm3.PRECHARGES
-MAC = ("MACbg",)
-ARITHMETIC = ("MAX", "EXP", "SUM")
+MAC = ("MACbg", "SCbg")  # what reads a column into the PUs: the same rules
+ARITHMETIC = ("CAP", "MAX", "EXP", "SUM")
 MERGING = (*ARITHMETIC, "REDBG")  # what waits for a MAC's result
 PU = (*MAC, "WRQ", *MERGING)
 ACTS = ("ACT", "ACTbg")
@@ -86,6 +91,9 @@ KINDS = (
     CommandKind("PREbg", Bus.ROW, 1, GROUP, RowUse.CLOSE, falling_edge=True),
     CommandKind("MACbg", Bus.COLUMN, 2, GROUP, RowUse.ACCESS, cycles=mac_cycles,
                 names_row=True, names_column=True),
+    CommandKind("SCbg",  Bus.COLUMN, 2, GROUP, RowUse.ACCESS, cycles=mac_cycles,
+                names_row=True, names_column=True),
+    CommandKind("CAP",   Bus.COLUMN, 2, GROUP, cycles=softcap_cycles),
     CommandKind("WRQ",   Bus.COLUMN, 2, GROUP),
     CommandKind("MAX",   Bus.COLUMN, 2, GROUP, cycles=maximum_cycles),
     CommandKind("EXP",   Bus.COLUMN, 2, GROUP, cycles=exponential_cycles),
@@ -128,7 +136,7 @@ PAIRS = (
     # -- a MAC and what follows it
     PairRule("PIM MAC tCCDL", COLUMNS, "A PU takes its next command tCCDL after a MACbg.",
              GROUP, ((MAC, PU),), "nCCDL"),
-    PairRule("PIM MAC PU time", COLUMNS, "A MACbg holds its PUs for one cycle a query.",
+    PairRule("PIM MAC PU time", COLUMNS, "A MACbg holds its PUs for the cycles it names.",
              GROUP, ((MAC, PU),), "duration"),
     PairRule("PIM MAC result", COLUMNS, "A MACbg's result is there after its data and PU time.",
              GROUP, ((MAC, MERGING),), "nCL + nBL + duration"),
@@ -139,7 +147,7 @@ PAIRS = (
     PairRule("PIM write-MAC", COLUMNS, "A MACbg waits tWTRL after write data of its group.",
              GROUP, (((*WRITES, "WRQ"), MAC),), "nCWL + nBL + nWTRL"),
     # -- arithmetic of a PU and a RU
-    PairRule("PIM arithmetic", COLUMNS, "MAX, EXP and SUM hold their PUs for their duration.",
+    PairRule("PIM arithmetic", COLUMNS, "CAP, MAX, EXP and SUM hold their PUs for their duration.",
              GROUP, ((ARITHMETIC, PU),), "duration"),
     PairRule("PIM WRQ data", COLUMNS, "Arithmetic waits for the data of a WRQ.",
              GROUP, ((("WRQ",), MERGING),), "nCWL + nBL"),
@@ -173,12 +181,12 @@ CHECKS = {
 }
 # fmt: on
 
-HBM_PIM = Family(
+FAMILY = Family(
     "hbm_pim",
     KINDS,
     (*hbm3.PAIRS, *PAIRS),
     hbm3.WINDOWS,
     CHECKS,
-    hbm3.HBM3.refresh,
+    hbm3.FAMILY.refresh,
     derived_ticks,
 )

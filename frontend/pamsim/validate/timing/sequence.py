@@ -10,7 +10,7 @@ import numpy as np
 
 from pamsim.config.spec import DeviceSpec
 from pamsim.errors import InputError, did_you_mean
-from pamsim.validate.timing.checker import FAMILIES
+from pamsim.validate.timing.families import family_names, find_family
 from pamsim.validate.timing.geometry import Geometry
 from pamsim.validate.timing.rule import RowUse, Scope
 from pamsim.validate.timing.table import CommandTable
@@ -52,11 +52,11 @@ def check_sequence(
     unordered: streams whose finals may change places (`fifo` streams); their sets are compared.
     Raises InputError for a family without a command table, or levels that do not fit.
     """
-    family = FAMILIES.get(device.family)
+    family = find_family(device.family)
     if family is None:
         raise InputError(
             f"family must be one with timing rules, not {device.family!r}",
-            hint=did_you_mean(device.family, FAMILIES),
+            hint=did_you_mean(device.family, family_names()),
         )
     geometry = Geometry(device.organisation, levels)
     table = CommandTable(family, device, commands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pim_isa.semantics.hbm_pim import softmax
 from pim_isa.semantics.hbm_pim.die import Event, LogicDie, Partial
 from pim_isa.semantics.hbm_pim.group import Group
 from pim_isa.semantics.hbm_pim.visits import fuse
@@ -15,9 +16,12 @@ OPERATIONS = {
     "PREB": Group.precharge_bank,
     "WRQ": Group.write_query,
     "MACK": Group.dot,
-    "MAX": Group.row_maximum,
-    "EXP": Group.exponentials,
-    "SUM": Group.add,
+    "SCLK": softmax.scale_scores,
+    "CAP": softmax.cap_scores,
+    "MAX": softmax.row_maximum,
+    "EXP": softmax.exponentials,
+    "SUM": softmax.add,
+    "SCLV": softmax.scale_weights,
     "MACV": Group.weigh,
     "CLRO": Group.clear,
     "REDG": Group.reduce_group,

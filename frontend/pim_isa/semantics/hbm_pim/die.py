@@ -34,11 +34,11 @@ class Partial:
 class Event:
     """What a unit did, for a proof that follows tokens through the program.
 
-    kind: "dot" (MACK), "max" (MAX), "sum" (SUM), "clear" (CLRO or MACV first), "weigh" (MACV),
-    "reduce" (REDG) or "merge" (REDL). queries: query number per held slot, -1 for none. rows and
-    bases int64 [visits]; a row visit works on `slots` slots from its base on. scores (of a dot with
-    last = 1): float32 [visits, banks, queries, slots], as stored; banks outside the mask mean
-    nothing.
+    kind: "dot" (MACK), "scale" (SCLK), "cap" (CAP), "max" (MAX), "sum" (SUM), "weight" (SCLV),
+    "clear" (CLRO or MACV first), "weigh" (MACV), "reduce" (REDG) or "merge" (REDL). queries: query
+    number per held slot, -1 for none. rows and bases int64 [visits]; a row visit works on `slots`
+    slots from its base on. scores (of a dot with last = 1, a scale or a cap): float32 [visits,
+    banks, queries, slots], as stored; banks outside the mask mean nothing.
     """
 
     stream: int
@@ -47,6 +47,7 @@ class Event:
     rows: np.ndarray | None = None
     bases: np.ndarray | None = None
     column: int = 0
+    lane: int = 0  # of a scale or weight: of the first slot's scale, in the column
     slots: int = 0
     mask: int = 0
     first: bool = False
@@ -60,7 +61,7 @@ class LogicDie:
     """Query buffer, append buffer, accumulators and results of one channel.
 
     queries: query number -> float16 [head dimension, padded to whole columns]. appends: source
-    number -> float16 vector. wanted: the queries to compute, or None for all; the work on others is
+    number -> float16 vector, or uint16 words of a packed format. wanted: the queries to compute, or None for all; the work on others is
     left out, and what it would have left behind is poisoned.
     """
 

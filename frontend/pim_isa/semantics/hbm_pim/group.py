@@ -1,6 +1,6 @@
 """A bank group of HBM-PIM: four processing units and a reduction unit.
 
-Each method is the pseudo-code of the instruction in tables/hbm_pim.toml, over all banks and queries
+What works on scores in place is in `softmax`. Each method is the pseudo-code of the instruction in tables/hbm_pim.toml, over all banks and queries
 at once. The order of FP32 additions is the stated one and no other.
 """
 
@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from pim_isa.arithmetic import exponential, sum_in_order, to_fp16, tree16
+from pim_isa.arithmetic import exponential, to_fp16, tree16
 from pim_isa.errors import IsaError
+from pim_isa.formats import BY_CODE
 from pim_isa.memory import GroupMemory
 from pim_isa.semantics.hbm_pim.die import Event, LogicDie
 from pim_isa.table import InstructionTable
 
-EMPTY, PARTIAL, SCORE, PROBABILITY = 0, 1, 2, 3  # what a slot of the PU buffer holds
+# What a slot of the PU buffer holds. WEIGHT: an exponential times the scale of its V.
+EMPTY, PARTIAL, SCORE, PROBABILITY, WEIGHT = range(5)
 CLOSED = -1
 
 
@@ -30,8 +32,9 @@ class Group:
         self.lanes = table.constants["lanes"]
         self.banks = banks = table.constants["banks"]
         slots, held = table.constants["max_slots"], table.spec("CFG").field("queries").maximum
-        width = table.constants["row_columns"] * self.lanes
+        width = table.constants["query_columns"] * self.lanes
         self.n = self.part = self.vector = 0
+        self.format = BY_CODE[0]
         self.open_row = np.full(banks, CLOSED, dtype=np.int64)
         self.held: list[int | None] = [None] * held  # query number per slot; None: nothing
         self.query = np.full((held, width), np.nan, dtype=np.float32)
@@ -44,17 +47,24 @@ class Group:
         self.group_maximum = np.full(held, np.nan, dtype=np.float32)
         self.group_total = np.full(held, np.nan, dtype=np.float32)
         self.active = True  # some held query is wanted
-        self._selection: dict[int, np.ndarray] = {
+        self.selection: dict[int, np.ndarray] = {
             mask: np.flatnonzero([mask >> b & 1 for b in range(banks)])
             for mask in range(1 << banks)
         }
 
     # --- control and rows
 
-    def configure(self, queries: int, part: int, vector: int) -> None:
+    def configure(
+        self, queries: int, part: int, vector: int, form: int, _extra_cycles: int
+    ) -> None:
         """CFG."""
-        self.n, self.part, self.vector = queries, part, vector
+        self.n, self.part, self.vector, self.format = queries, part, vector, BY_CODE[form]
         self._activate()
+
+    @property
+    def wide(self) -> int:
+        """Columns of a query or of outputs that a part of a vector faces."""
+        return self.part * self.format.pack
 
     def _activate(self) -> None:
         wanted = self.die.wanted
@@ -90,7 +100,7 @@ class Group:
             )
         self.memory.write(np.array([bank]), np.array([row]), np.array([column]), vector[None])
 
-    def _record(self, kind: str, **details: Any) -> None:
+    def record(self, kind: str, **details: Any) -> None:
         if self.die.record and self.active:
             queries = tuple(-1 if q is None else q for q in self.held[: self.n])
             self.die.events.append(Event(self.stream, kind, queries, **details))
@@ -98,7 +108,7 @@ class Group:
     def _rows(self) -> str:
         return ", ".join("closed" if r == CLOSED else f"row {r}" for r in self.open_row)
 
-    def _visit(self, name: str, row: int) -> None:
+    def visit(self, name: str, row: int) -> None:
         if (self.open_row != row).any():
             raise IsaError(f"{name} must find row {row} open in every bank, not {self._rows()}")
 
@@ -114,7 +124,7 @@ class Group:
         vector = self.die.queries.get(query)
         if vector is None:
             raise IsaError(f"query buffer must hold query {query}")
-        start, stop = offset * self.lanes, (offset + self.part) * self.lanes
+        start, stop = offset * self.lanes, (offset + self.wide) * self.lanes
         if stop > len(vector):
             raise IsaError(f"query {query} must have at least {stop} elements, not {len(vector)}")
         self.query[slot, : stop - start] = vector[start:stop]
@@ -123,7 +133,7 @@ class Group:
         self, row: int, column: int, slots: int, base: int, mask: int, accumulate: int, last: int
     ) -> None:
         """MACK at the open row."""
-        self._visit("MACK", row)
+        self.visit("MACK", row)
         self.dots(np.array([row]), np.array([base]), column, slots, mask, accumulate, last)
 
     def dots(
@@ -137,7 +147,7 @@ class Group:
         last: int,
     ) -> None:
         """MACK in rows [visits], scores from bases [visits] on, which do not overlap."""
-        banks = self._selection[mask]
+        banks = self.selection[mask]
         target = (bases[:, None] + np.arange(slots)).ravel()
         where = np.ix_(banks, target)
         if not self.active:
@@ -146,13 +156,13 @@ class Group:
         if accumulate and (self.kind[where] != PARTIAL).any():
             raise IsaError("MACK must accumulate onto partial scores (accumulate = 1, last = 0)")
         k = self._vectors(rows, column, slots)
-        n, part, visits = self.n, self.part, len(rows)
+        n, wide, visits = self.n, self.wide, len(rows)
         stored = np.empty((visits, self.banks, n, slots), dtype=np.float32)
         for j in range(n):
-            q = self.query[j, : part * self.lanes].reshape(part, self.lanes)
-            sums = tree16((k * q).reshape(-1)).reshape(-1, part)
+            q = self.query[j, : wide * self.lanes].reshape(wide, self.lanes)
+            sums = tree16((k * q).reshape(-1)).reshape(-1, wide)
             total = sums[:, 0].copy()
-            for c in range(1, part):
+            for c in range(1, wide):
                 total += sums[:, c]
             stored[:, :, j] = total.reshape(visits, self.banks, slots)
         result = stored.transpose(1, 2, 0, 3).reshape(self.banks, n, visits * slots)[banks]
@@ -166,84 +176,30 @@ class Group:
         self.kind[where] = SCORE if last else PARTIAL
         if self.die.record:
             stored[:, banks] = result.reshape(len(banks), n, visits, slots).transpose(2, 0, 1, 3)
-            self._record(
+            self.record(
                 "dot", rows=rows, bases=bases, column=column, slots=slots, mask=mask,
                 scores=stored if last else None,
             )  # fmt: skip
 
     def _vectors(self, rows: np.ndarray, column: int, slots: int) -> np.ndarray:
-        """float32 [visits, banks, slots, part, lanes]."""
+        """Elements of vectors, float32 [visits, banks, slots, wide, lanes]."""
         span = (slots - 1) * self.vector + self.part
-        if self.part == self.vector:
-            block = self.memory.block(rows, column, span)
-            return block.reshape(len(rows), self.banks, slots, self.part, self.lanes)
-        pick = np.arange(slots)[:, None] * self.vector + np.arange(self.part)
-        return self.memory.block(rows, column, span)[:, :, pick]
-
-    # --- softmax
-
-    def _slots(self, name: str, base: int, slots: int, banks: np.ndarray, kind: int) -> None:
-        if (self.kind[banks, base : base + slots] != kind).any():
-            what = "scores (MACK with last = 1)" if kind == SCORE else "exponentials (EXP)"
-            raise IsaError(f"{name} must work on {what} in slots {base} to {base + slots - 1}")
-
-    def row_maximum(self, slots: int, base: int, mask: int, first: int) -> None:
-        """MAX."""
-        n, banks = self.n, self._selection[mask]
-        if not self.active:
-            self.maximum[:, :n] = np.nan
-            return
-        self._slots("MAX", base, slots, banks, SCORE)
-        if first:
-            self.maximum[:, :n] = -np.inf
-        values = self.score[banks, :n, base : base + slots]
-        if np.isnan(values).any():
-            raise IsaError("MAX must work on numbers: a score used memory never written")
-        if len(banks):
-            self.maximum[banks, :n] = np.maximum(self.maximum[banks, :n], values.max(axis=-1))
-        self._record("max", bases=np.array([base]), slots=slots, mask=mask, first=bool(first))
-
-    def exponentials(self, slots: int, base: int, mask: int) -> None:
-        """EXP."""
-        n, banks = self.n, self._selection[mask]
-        if not self.active:
-            self.kind[:, base : base + slots] = EMPTY
-            return
-        self._slots("EXP", base, slots, banks, SCORE)
-        maximum = self.maximum[banks, :n, None].astype(np.float64)
-        if np.isnan(maximum).any() or np.isneginf(maximum).any():
-            raise IsaError("EXP must come after the MAX of its banks")
-        score = self.score[banks, :n, base : base + slots].astype(np.float64)
-        with np.errstate(invalid="ignore"):  # inf - inf, where scores do not saturate
-            value = exponential(score - maximum, self.die.arithmetic.probability_dtype)
-        self.score[:, :n, base : base + slots] = 0
-        self.score[banks, :n, base : base + slots] = value
-        self.kind[:, base : base + slots] = PROBABILITY
-
-    def add(self, slots: int, base: int, mask: int, first: int) -> None:
-        """SUM."""
-        n, banks = self.n, self._selection[mask]
-        if not self.active:
-            self.total[:, :n] = np.nan
-            return
-        self._slots("SUM", base, slots, banks, PROBABILITY)
-        if first:
-            self.total[:, :n] = 0
-        if len(banks):
-            values = self.score[banks, :n, base : base + slots]
-            self.total[banks, :n] = self.total[banks, :n] + sum_in_order(values)
-        self._record("sum", bases=np.array([base]), slots=slots, mask=mask, first=bool(first))
+        block = self.memory.block(rows, column, span, self.format)
+        if self.part != self.vector:
+            pick = np.arange(slots)[:, None] * self.vector + np.arange(self.part)
+            block = block[:, :, pick]
+        return block.reshape(len(rows), self.banks, slots, self.wide, self.lanes)
 
     # --- V phase
 
     def clear(self) -> None:
         """CLRO."""
         self.output[:, : self.n] = 0
-        self._record("clear")
+        self.record("clear")
 
     def weigh(self, row: int, column: int, slots: int, base: int, mask: int, first: int) -> None:
         """MACV at the open row."""
-        self._visit("MACV", row)
+        self.visit("MACV", row)
         self.weighs(np.array([row]), np.array([base]), column, slots, mask, first)
 
     def weighs(
@@ -256,7 +212,7 @@ class Group:
         first: int,
     ) -> None:
         """MACV in rows [visits] with exponentials from bases [visits] on, visit after visit."""
-        n, banks, width = self.n, self._selection[mask], self.part * self.lanes
+        n, banks, width = self.n, self.selection[mask], self.wide * self.lanes
         if not self.active:
             self.output[:, :n] = np.nan
             return
@@ -265,8 +221,10 @@ class Group:
         if not len(banks):
             return
         source = (bases[:, None] + np.arange(slots)).ravel()
-        if (self.kind[np.ix_(banks, source)] != PROBABILITY).any():
-            raise IsaError("MACV must work on exponentials (EXP)")
+        kind, maker = (WEIGHT, "SCLV") if self.format.scaled else (PROBABILITY, "EXP")
+        if (self.kind[np.ix_(banks, source)] != kind).any():
+            what = "scaled exponentials" if self.format.scaled else "exponentials"
+            raise IsaError(f"MACV must work on {what} ({maker})")
         v = self._vectors(rows, column, slots)
         if len(banks) < self.banks:
             v = v[:, banks]
@@ -278,7 +236,7 @@ class Group:
             terms[0] = self.output[banks, j, :width]
             np.multiply(v, weight[:, :, None], out=terms[1:])
             self.output[banks, j, :width] = np.add.reduce(terms, axis=0)
-        self._record("weigh", rows=rows, bases=bases, column=column, slots=slots, mask=mask)
+        self.record("weigh", rows=rows, bases=bases, column=column, slots=slots, mask=mask)
 
     # --- reduction
 
@@ -287,7 +245,7 @@ class Group:
         if not self.active:
             self.group_output[:] = np.nan
             return
-        n, width = self.n, self.part * self.lanes
+        n, width = self.n, self.wide * self.lanes
         saturate, counts = self.die.arithmetic.saturate, self.die.saturations
         maximum, total = self.maximum[:, :n], self.total[:, :n]
         if np.isnan(maximum).any() or np.isnan(total).any():
@@ -311,19 +269,19 @@ class Group:
         counts.group_outputs += clipped
         self.group_output[:n, :width] = merged
         self.group_maximum[:n], self.group_total[:n] = top, merged_total
-        self._record("reduce")
+        self.record("reduce")
 
     def reduce_die(self, slot: int, query: int) -> None:
         """REDL."""
         if self.die.wanted is not None and query not in self.die.wanted:
             return
-        output = self.group_output[slot, : self.part * self.lanes]
+        output = self.group_output[slot, : self.wide * self.lanes]
         if np.isnan(output).any() or np.isnan(self.group_maximum[slot]):
             raise IsaError(f"REDL must come after the REDG of query {query}")
         maximum, total = self.group_maximum[slot], self.group_total[slot]
         self.die.merge(self.stream, query, output, maximum, total)
-        self._record("merge", slot=slot, query=query)
+        self.record("merge", slot=slot, query=query)
 
     def read_result(self, query: int, normalise: int) -> None:
         """RDR."""
-        self.die.read(self.stream, query, bool(normalise), self.part * self.lanes)
+        self.die.read(self.stream, query, bool(normalise), self.wide * self.lanes)

@@ -1,0 +1,34 @@
+"""Which operand-dependent commands the programs of a device need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pamsim.config.family import CommandFamily, Operand
+from pamsim.config.spec import ProgramVariants
+from pim_isa import Program, expand_counts, load
+
+
+def program_variants(programs: Iterable[Program], templates: CommandFamily) -> ProgramVariants:
+    """The operand values of the commands that programs expand into, by what they are `over`."""
+    values: dict[str, set[Operand]] = {}
+    for name in {n for p in programs for n in _command_names(p)}:
+        for template in templates.commands:
+            if template.over and (value := template.operand_of(name)) is not None:
+                values.setdefault(template.over, set()).add(value)
+    return ProgramVariants(**values)
+
+
+def _command_names(program: Program) -> set[str]:
+    configure = load(program.family).configured_by
+    names: set[str] = set()
+    seen: set[object] = set()
+    for stream in program.streams:
+        state: Mapping[str, int] = {}
+        for instruction in stream.instructions:
+            if instruction.mnemonic == configure:
+                state = dict(instruction.operands)
+            elif (instruction, tuple(state.values())) not in seen:
+                seen.add((instruction, tuple(state.values())))
+                names |= {c.command for c in expand_counts(instruction, state, program.family)}
+    return names

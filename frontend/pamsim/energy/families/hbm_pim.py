@@ -1,0 +1,146 @@
+"""What one HBM-PIM command does.
+
+A command works in the banks of its scope: ACTbg opens four banks, MACbg_q2 reads a column in each
+of four and each PU multiplies it for two queries. Operands in names: docs/hbm-pim-commands.md. What
+a command's name does not tell is counted elsewhere: the buffer reads of MACs
+(pamsim.energy.mac_buffers), merges on the logic die (pamsim.energy.merges).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pamsim.config.spec import DeviceSpec
+from pamsim.energy.commands import DTYPE_BYTES, CommandWork, split_name
+from pamsim.energy.units import bits
+
+READS_OUT = ("RD", "RDA", "RDRES")
+WRITES_IN = ("WR", "WRA")
+
+
+def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWork:
+    """What one `name` does on `device`; a query's O has `part_columns` columns.
+
+    Raises KeyError for a command that is not of the family.
+    """
+    stem, operand = split_name(name)
+    return _WORK[stem](_Issue(device, operand or 0, part_columns))
+
+
+def banks_of(name: str, device: DeviceSpec) -> int:
+    """Banks that one `name` works in: 0 for a command that addresses none (RDRES)."""
+    organisation = device.organisation
+    stem, _ = split_name(name)
+    if stem in ("PREab", "REFab"):
+        return organisation.sids * organisation.bank_groups * organisation.banks
+    if stem in ("ACT", "PREpb", "RD", "WR", "RDA", "WRA"):
+        return 1
+    if stem in ("REDLD", "RDRES"):
+        return 0
+    return organisation.banks
+
+
+@dataclass(frozen=True)
+class _Issue:
+    """A command with the number in its name."""
+
+    device: DeviceSpec
+    operand: int
+    part_columns: int
+
+    @property
+    def banks(self) -> int:
+        return self.device.organisation.banks
+
+    @property
+    def column(self) -> int:
+        return self.device.organisation.column_bytes
+
+
+def _mac(issue: _Issue) -> CommandWork:
+    return CommandWork(
+        mac_column_bits=bits(issue.column * issue.banks),
+        macs=issue.device.pim.lanes * issue.banks * issue.operand,
+    )
+
+
+def _query(issue: _Issue) -> CommandWork:
+    return CommandWork(
+        die_to_group_bits=bits(issue.column),
+        group_to_pu_bits=bits(issue.column * issue.banks),
+        buffer_bytes=issue.column * issue.banks,
+    )
+
+
+def _maximum(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    score = DTYPE_BYTES[issue.device.pim.score_dtype]
+    return CommandWork(maximum_elements=elements, buffer_bytes=elements * score)
+
+
+def _exponential(issue: _Issue) -> CommandWork:
+    elements, pim = issue.operand * issue.banks, issue.device.pim
+    read_and_written = DTYPE_BYTES[pim.score_dtype] + DTYPE_BYTES[pim.probability_dtype]
+    return CommandWork(exponential_elements=elements, buffer_bytes=elements * read_and_written)
+
+
+def _sum(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    probability = DTYPE_BYTES[issue.device.pim.probability_dtype]
+    return CommandWork(sum_elements=elements, buffer_bytes=elements * probability)
+
+
+def _group_reduction(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    # Each PU has a weight, and an l beside O, for each query.
+    weights = elements * _FP16_BYTES // (issue.part_columns * issue.column)
+    return CommandWork(
+        group_macs=elements + weights,
+        group_exponentials=weights,
+        pu_to_group_bits=bits(elements * _FP16_BYTES),
+        buffer_bytes=2 * elements * _FP16_BYTES,
+    )
+
+
+def _to_die(issue: _Issue) -> CommandWork:
+    accumulated = issue.column // _FP16_BYTES * _FP32_BYTES  # read and written back
+    return CommandWork(
+        group_to_die_bits=bits(issue.column), buffer_bytes=issue.column + 2 * accumulated
+    )
+
+
+def _result(issue: _Issue) -> CommandWork:
+    return CommandWork(buffer_bytes=issue.column)
+
+
+def _read(issue: _Issue) -> CommandWork:
+    return CommandWork(read_bits=bits(issue.column))
+
+
+def _write(issue: _Issue) -> CommandWork:
+    return CommandWork(write_bits=bits(issue.column))
+
+
+_FP16_BYTES, _FP32_BYTES = DTYPE_BYTES["fp16"], DTYPE_BYTES["fp32"]
+
+_WORK: dict[str, Callable[[_Issue], CommandWork]] = {
+    "ACT": lambda _: CommandWork(bank_activates=1),
+    "ACTbg": lambda issue: CommandWork(bank_activates=issue.banks),
+    "PREpb": lambda _: CommandWork(),  # the activate's constant holds the precharge
+    "PREab": lambda _: CommandWork(),
+    "PREbg": lambda _: CommandWork(),
+    "RD": _read,
+    "RDA": _read,
+    "WR": _write,
+    "WRA": _write,
+    "REFab": lambda _: CommandWork(refreshes=1),
+    "MACbg": _mac,
+    "WRQ": _query,
+    "MAX": _maximum,
+    "EXP": _exponential,
+    "SUM": _sum,
+    "REDBG": _group_reduction,
+    "REDLD": _to_die,
+    "RDRES": _result,
+}

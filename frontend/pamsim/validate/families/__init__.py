@@ -1,0 +1,1 @@
+"""The functional proof of each device family: one module a family, found by its name."""
