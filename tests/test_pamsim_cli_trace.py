@@ -15,7 +15,8 @@ import pytest
 from test_pamsim_cli_errors import MODEL
 
 from pamsim.cli.main import main
-from pamsim.traces import Trace, open_trace, write
+from pamsim.cli.trace_file import FORMATS as OFFERED
+from pamsim.traces import FORMATS, Trace, open_trace
 from pamsim.traces.binary import write_binary
 
 RUN = ["trace", "--model", "model.json", "--context", "600", "-q"]
@@ -47,6 +48,10 @@ def test_text_on_stdout_is_the_default(here: Path, capsys: Capture) -> None:
     assert text.startswith("# pamsim command trace; device hbm3-pam, tier hbm\n")
     assert main([*RUN[:1], "write", *RUN[1:]]) == 0
     assert capsys.readouterr().out == text
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert tuple(FORMATS) == OFFERED  # named twice, so that help does not import the writers
 
 
 def test_show_gives_the_text_of_the_run(binary: Path, capsys: Capture) -> None:
@@ -228,11 +233,6 @@ def test_a_trace_of_a_machine_that_has_changed_is_not_proved(here: Path, capsys:
     Path("mine.yaml").write_text(system)
     assert main([*RUN, "--system", "mine.yaml", "-o", "a.pamtrace"]) == 0
     assert main(["validate", "--trace", "a.pamtrace", "-q"]) == 0
-    change = "tiers: {hbm: {device: {timing: {nFAW: {value: 24, source: 'derived: a test'}}}}}\n"
-    Path("mine.yaml").write_text(system + change)
-    code = main(["validate", "--trace", "a.pamtrace"])
-    assert code == 5
+    Path("mine.yaml").write_text(system + "tiers: {hbm: {device: hbm3-6400}}\n")
+    assert main(["validate", "--trace", "a.pamtrace"]) == 5
     assert "as it is described now" in capsys.readouterr().err
-
-
-__all__ = ["write"]

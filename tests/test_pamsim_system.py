@@ -228,7 +228,8 @@ class TestStep:
         result = step_timeline(SYSTEM, MODEL, STEP, [run])
         names = [t.task for t in result.tasks if t.layer == 7]
         assert names == [
-            "qkv_projection", "query_broadcast", "attention", "result_return", "projection_and_ffn",
+            "qkv_projection", "query_broadcast", "attention", "result_return", "output_projection",
+            "feed_forward",
         ]  # fmt: skip
         assert result.tasks[-1].task == "language_model_head"
         assert all(t.critical for t in result.tasks)

@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,9 @@ def long_file() -> bytes:
 @cache
 def small_file(seed: int = 0) -> bytes:
     """Forty commands."""
-    records = [(9 * k, (k + seed) % len(COMMANDS), k % 3, (k % 2, 1, 2, k % 9, 5)) for k in range(40)]
+    records = [
+        (9 * k, (k + seed) % len(COMMANDS), k % 3, (k % 2, 1, 2, k % 9, 5)) for k in range(40)
+    ]
     return written(write_binary, ListTrace(HEADER, log(records), ticks=400))
 
 
@@ -93,10 +96,20 @@ def test_what_is_written_is_read(records: np.ndarray, after: int) -> None:
     assert trace.end == TraceEnd(len(records), ticks, True)
 
 
+def test_files_of_version_1_stay_readable() -> None:
+    """small_file() as the first writer wrote it; not to be written again while the version is 1."""
+    golden = Path(__file__).parent / "golden" / "pamsim_traces" / "version-1.pamtrace"
+    trace, found = read(golden.read_bytes())
+    expected, records = read(small_file())
+    assert isinstance(trace, BinaryTrace) and isinstance(expected, BinaryTrace)
+    assert (found == records).all() and len(found) == 40
+    assert (trace.header, trace.end) == (expected.header, expected.end)
+
+
 def test_pieces_of_any_size_make_the_same_file() -> None:
     pieces = np.array_split(long_log(), 7)
     assert written(write_binary, ListTrace(HEADER, *pieces, ticks=10**6)) == long_file()
-    trace, found = read(long_file())
+    _, found = read(long_file())
     assert (found == long_log()).all()
 
 
@@ -187,7 +200,11 @@ def parts(content: bytes) -> tuple[dict[str, Any], bytes, bytes]:
     """The header's JSON, the first chunk with all after it but the footer, the footer."""
     size = PREFIX.unpack_from(content)[3]
     at = PREFIX.size + size
-    return json.loads(content[PREFIX.size : at]), content[at : -FOOTER.size], content[-FOOTER.size :]
+    return (
+        json.loads(content[PREFIX.size : at]),
+        content[at : -FOOTER.size],
+        content[-FOOTER.size :],
+    )
 
 
 def with_header(document: object) -> bytes:
@@ -242,9 +259,7 @@ def with_chunk(payload: bytes, commands: int = 40, first: int = 0, last: int = 3
 @settings(FUZZ, max_examples=200)
 def test_a_chunk_of_other_content_is_a_fault(data: st.DataObject) -> None:
     columns = len(columns_of(HEADER.levels))
-    widths = data.draw(
-        st.lists(st.sampled_from([1, 2, 4, 8]), min_size=columns, max_size=columns)
-    )
+    widths = data.draw(st.lists(st.sampled_from([1, 2, 4, 8]), min_size=columns, max_size=columns))
     content = data.draw(st.binary(min_size=sum(widths) * 40, max_size=sum(widths) * 40))
     payload = bytes(widths) + zstandard.ZstdCompressor().compress(content)
     found = read_or_fault(with_chunk(payload, first=data.draw(st.integers(0, 1 << 63 - 1))))

@@ -170,11 +170,18 @@ def test_what_lasts_into_the_next_is_cut_there() -> None:
     banks = [e for e in slices(document(HEADER, records, ticks=True)) if e["dur"] > 3]
     assert [(e["ts"], e["dur"], e["args"].get("cut")) for e in banks] == [
         (11.0, 10.0, True), (21.0, 20.0, None)]  # fmt: skip
-    assert banks[0]["args"] == {"tick": 11, "ticks": 20, "source": 0, "bank": 0, "row": 0, "cut": True}
+    assert banks[0]["args"] == {
+        "tick": 11,
+        "ticks": 20,
+        "source": 0,
+        "bank": 0,
+        "row": 0,
+        "cut": True,
+    }
 
 
 def test_a_part_is_a_file_of_its_own() -> None:
-    trace, records, _ = run()
+    _, records, _ = run()
     compiled = step("8192")
     again = ChannelTrace(compiled, channel=busy_channel(compiled))
     content = written(write, again, "perfetto", Cut(first=1000, last=1500))

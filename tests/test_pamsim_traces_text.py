@@ -144,7 +144,14 @@ def test_requests_are_the_host_traffic() -> None:
 
 def test_byte_addresses_count_columns_from_the_outermost_level() -> None:
     # ((((1 x 4 + 2) x 4 + 3) x 64 + 40) x 32 + 5) columns of 32 B = 0x1ba0a0
-    assert content("ldst").decode().split() == ["ST", "0x1ba0a0", "LD", "0x1ba3e0", "LD", "0x100000"]
+    assert content("ldst").decode().split() == [
+        "ST",
+        "0x1ba0a0",
+        "LD",
+        "0x1ba3e0",
+        "LD",
+        "0x100000",
+    ]
 
 
 @given(logs())
@@ -156,7 +163,7 @@ def test_byte_addresses_differ_and_can_be_taken_apart(records: np.ndarray) -> No
     for size in HEADER.sizes[::-1]:
         parts.append(places % size)
         places = places // size
-    assert (np.array(parts[::-1]).T == address).all()
+    assert (address == np.array(parts[::-1]).T).all()
 
 
 def test_an_address_outside_the_device_has_no_byte() -> None:
@@ -271,11 +278,11 @@ def test_a_ram2bin_cut_anywhere_is_a_fault() -> None:
 
 def test_ram2bin_of_what_does_not_fit() -> None:
     many = replace(HEADER, commands=tuple(replace(COMMANDS[0], name=f"A{n}") for n in range(257)))
-    with pytest.raises(InputError, match="commands of a .ram2bin must be at most 256, not 257"):
+    with pytest.raises(InputError, match=r"commands of a \.ram2bin must be at most 256, not 257"):
         written(write, ListTrace(many), "ram2bin")
     far = RECORDS.copy()
     far["source"][0] = 40_000
-    with pytest.raises(InputError, match="sources of a .ram2bin must be under 32768"):
+    with pytest.raises(InputError, match=r"sources of a \.ram2bin must be under 32768"):
         written(write, ListTrace(HEADER, far), "ram2bin")
     lies = bytearray(content("ram2bin"))
     struct.pack_into("<Q", lies, PREFIX.size - 32, 1 << 60)

@@ -107,7 +107,19 @@ def test_make_refuses(mnemonic: str, operands: dict[str, int], message: str) -> 
 )
 def test_expansion(mnemonic: str, operands: dict[str, int], expected: tuple[object, ...]) -> None:
     (command,) = expand_counts(load("hbm_pim").make(mnemonic, **operands), CONFIGURED, "hbm_pim")
-    assert tuple(command.__dict__.values()) == expected
+    assert (
+        command.command, command.scope, command.row, command.count, command.repeat,
+        command.repeat_step,
+    ) == expected  # fmt: skip
+
+
+def test_a_device_with_the_macro_command_gets_it() -> None:
+    table = load("hbm_pim")
+    mac = table.make("MACK", row=1, column=8, slots=3, base=0, mask=15)
+    (command,) = expand_counts(mac, CONFIGURED, "hbm_pim")  # 3 vectors of 8 columns, 3 queries
+    assert command.on(("MACbg_q3",)) is command
+    macro = command.on(("MACseq_q3_c24",))
+    assert (macro.command, macro.commands, macro.repeat_step) == ("MACseq_q3_c24", 1, 0)
 
 
 def test_expansion_of_control_is_empty_and_needs_the_configuration_else() -> None:

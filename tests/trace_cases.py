@@ -19,16 +19,18 @@ from pyramulator.stream import LOG, MAX_LEVELS
 
 LEVELS = ("Channel", "PseudoChannel", "BankGroup", "Bank", "Row", "Column")
 SIZES = (1, 2, 4, 4, 64, 32)
+PU = {"unit": "PU", "unit_level": "BankGroup"}
+RU = {"unit": "RU", "unit_level": "PseudoChannel"}
 COMMANDS = (
     TraceCommand("ACT", "row", 3, "Bank", "open", 20, 8),
     TraceCommand("PRE", "row", 1, "Bank", "close", 9, 2),
     TraceCommand("REFab", "row", 1, "PseudoChannel", "all_closed", 300, 300, refresh=True),
     TraceCommand("WR", "column", 2, "Bank", "access", 30, 8),
     TraceCommand("RD", "column", 2, "Bank", "access", 22, 8),
-    TraceCommand("MAC", "column", 2, "BankGroup", "access", 40, 8, False, "PU", "BankGroup"),
-    TraceCommand("EXP", "column", 2, "BankGroup", "none", 90, 90, False, "PU", "BankGroup"),
-    TraceCommand("RDRES", "column", 2, "PseudoChannel", "none", 22, 4, False, "RU", "PseudoChannel"),
-)  # fmt: skip
+    TraceCommand("MAC", "column", 2, "BankGroup", "access", 40, 8, **PU),
+    TraceCommand("EXP", "column", 2, "BankGroup", "none", 90, 90, **PU),
+    TraceCommand("RDRES", "column", 2, "PseudoChannel", "none", 22, 4, **RU),
+)
 HEADER = TraceHeader(
     device="handmade",
     levels=LEVELS,
@@ -146,7 +148,9 @@ def damage(draw: st.DrawFn, content: bytes, other: bytes) -> bytes:
         elif kind == "splice":
             data[at:to] = other[at:to]
         elif kind == "numbers":
-            data[at : at + 8] = draw(st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\xff" * 7 + b"\x7f"]))
+            data[at : at + 8] = draw(
+                st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\xff" * 7 + b"\x7f"])
+            )
     return bytes(data)
 
 

@@ -80,4 +80,6 @@ def _expansion(e: Expansion) -> str:
         text = f"`{e.command}` ({where}): `{e.count}` x"
     if e.repeat:
         text += f", `{e.repeat}` times, every `{e.repeat_step}` columns"
+    if e.macro:
+        text += f"; on a device with a sequencer one `{e.macro}`"
     return text

@@ -6,8 +6,8 @@ the simulator's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pim_isa.program import Instruction
@@ -24,10 +24,17 @@ class ExpandedCommand:
     count: int
     repeat: int
     repeat_step: int  # columns from one run to the next; 0 if there is one run
+    macro: str | None = None  # one command for all runs, on a device with a sequencer
 
     @property
     def commands(self) -> int:
         return self.count * self.repeat
+
+    def on(self, commands: Container[str]) -> ExpandedCommand:
+        """What a device with these commands gets: the macro command where it has it."""
+        if self.macro is None or self.macro not in commands:
+            return self
+        return replace(self, command=self.macro, count=1, repeat=1, repeat_step=0, macro=None)
 
 
 def configuration(instruction: Instruction) -> dict[str, int]:
@@ -66,6 +73,7 @@ def _expand(
                 count=e.count(values),
                 repeat=repeat,
                 repeat_step=e.repeat_step(values) if e.repeat_step and repeat > 1 else 0,
+                macro=_name(table, e.macro, values) if e.macro else None,
             )
         )
     return tuple(commands)

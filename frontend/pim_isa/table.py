@@ -43,6 +43,7 @@ class Expansion:
 
     command: name, with {n}-like parts that `variables` of the table give. scope: what it addresses.
     row: it works on the instruction's row. Repetition i starts i x `repeat_step` columns on.
+    macro: the one command that stands for all of them on a device with a sequencer.
     """
 
     command: str
@@ -51,6 +52,7 @@ class Expansion:
     count: Expression
     repeat: Expression | None
     repeat_step: Expression | None
+    macro: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,7 @@ def _instruction(
             count=parse(e["count"], derived),
             repeat=parse(e["repeat"], derived) if "repeat" in e else None,
             repeat_step=parse(e["repeat_step"], derived) if "repeat_step" in e else None,
+            macro=e.get("macro"),
         )
         for e in entry["expands"]
     )
@@ -298,7 +301,7 @@ def _check_names(table: InstructionTable) -> None:
                     f"not {e.scope!r}"
                 )
             expressions += [x for x in (e.count, e.repeat, e.repeat_step) if x]
-            for variable in re.findall(r"\{(\w+)\}", e.command):
+            for variable in re.findall(r"\{(\w+)\}", e.command + (e.macro or "")):
                 if variable not in table.variables:
                     raise IsaError(
                         f"{e.command} of {spec.mnemonic} names no variable: {variable!r}",

@@ -13,14 +13,38 @@ from pamsim.errors import EXIT_OK
 
 
 @click.command("simulate")
-@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--device",
+    metavar="NAME|FILE",
+    default=None,
+    help="Run SOURCE, one program as text or binary, on a channel of this device.",
+)
 @input_options(required=False)
 @conduct_options()
-def command(directory: Path | None, inputs: Inputs | None, conduct: Conduct) -> int:
-    """Run the programs of DIRECTORY (from `pamsim compile`), or of --model, cycle by cycle.
+@click.pass_context
+def command(
+    context: click.Context,
+    source: Path | None,
+    device: str | None,
+    inputs: Inputs | None,
+    conduct: Conduct,
+) -> int:
+    """Run the programs of SOURCE (from `pamsim compile`), or of --model, cycle by cycle.
 
-    Writes and shows a result like `pamsim run`, with every proof NOT CHECKED.
+    Writes and shows a result like `pamsim run`, with every proof NOT CHECKED. With --device SOURCE
+    is one program file; --set then changes fields of the device.
     """
+    if device is not None:
+        from pamsim.cli.simulate_program import simulate_program
+
+        if source is None or inputs is not None:
+            raise click.UsageError("give --device a program as SOURCE, and no --model")
+        given_options = context.params
+        return simulate_program(
+            source, device, given_options["overrides"], given_options["engine"], conduct
+        )
+    directory = source
     from pamsim.cli import compiled as files
     from pamsim.cli import evaluate, pipeline
     from pamsim.report.directory import OutputDirectory

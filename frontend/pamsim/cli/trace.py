@@ -10,7 +10,7 @@ import click
 from pamsim.cli.options import Decorator, Inputs, input_options
 from pamsim.cli.output import Progress
 from pamsim.cli.simulate import given
-from pamsim.cli.trace_file import FORMATS, cut_of, cut_options, deliver, output_options
+from pamsim.cli.trace_file import cut_of, cut_options, deliver, output_options
 from pamsim.errors import EXIT_OK, InputError, did_you_mean
 
 WRITE = "write"
@@ -174,6 +174,3 @@ def convert(file: Path, quiet: bool, **options: Any) -> int:
             )
         deliver(trace, cut, options, quiet)
     return EXIT_OK
-
-
-__all__ = ["FORMATS", "command"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from pamsim.cli.options import (
 from pamsim.cli.output import Progress, console, print_json
 from pamsim.cli.simulate import given
 from pamsim.errors import EXIT_OK, EXIT_VIOLATION
+
+if TYPE_CHECKING:
+    from pamsim.cli.pipeline import Job
 
 
 @click.command("validate")
@@ -35,12 +39,18 @@ from pamsim.errors import EXIT_OK, EXIT_VIOLATION
     default=None,
     help="Instead, hold the commands of a binary trace against its device's timing.",
 )
+@click.option(
+    "--layout-report",
+    is_flag=True,
+    help="Instead, show every layout for the step: row hits, balance, over-fetch, capacity.",
+)
 @conduct_options(directory=False)
 def command(
     directory: Path | None,
     inputs: Inputs | None,
     validate: str,
     trace: Path | None,
+    layout_report: bool,
     conduct: Conduct,
 ) -> int:
     """Prove the programs of DIRECTORY (from `pamsim compile`), or of --model.
@@ -65,7 +75,9 @@ def command(
         else:
             assert inputs is not None
             job = pipeline.load(inputs, conduct.quiet)
-            compiled = pipeline.compile_job(job, progress)
+            compiled = () if layout_report else pipeline.compile_job(job, progress)
+        if layout_report:
+            return _report_layouts(job, conduct, progress)
         runs = pipeline.simulate_job(job, compiled, conduct.threads, progress, log=True)
         proofs = pipeline.prove(job, runs, validate, progress)
     if conduct.json:
@@ -75,3 +87,16 @@ def command(
 
         print_proofs(proofs, console())
     return EXIT_VIOLATION if violated(proofs) else EXIT_OK
+
+
+def _report_layouts(job: Job, conduct: Conduct, progress: Progress) -> int:
+    """Proves the places of every layout and shows what each costs; the programs do not run."""
+    from pamsim.report.layouts import layout_documents, print_layouts
+
+    progress.phase("placing by every layout")
+    layouts = layout_documents(job.model, job.step, job.system)
+    if conduct.json:
+        print_json({"model": job.model.name, "system": job.system.name, "layouts": layouts})
+    elif not conduct.quiet:
+        print_layouts(layouts, console())
+    return EXIT_VIOLATION if any(d["verdict"] == "violated" for d in layouts) else EXIT_OK

@@ -44,13 +44,14 @@ def compile_parts(
     system: SystemSpec,
     assignment: Callable[[Shard], TierAssignment] | None = None,
 ) -> tuple[CompiledPart, ...]:
-    """Compiles a decode step for a whole machine: by shard, class of layers and tier.
+    """Compiles a decode step for a whole machine: by shard, class of layers and tier; nothing where
+    the host attends.
 
     assignment: where the tokens of a shard lie; the system's own rule if not given. Raises
     CapacityError when weights and KV cache do not fit, InputError when the machine cannot run it.
     """
-    parts = []
-    for shard in make_shards(model, step, system):
+    parts: list[CompiledPart] = []
+    for shard in make_shards(model, step, system) if system.attention == "pim" else ():
         free: dict[str, int] = {}  # first free row of a tier's banks
         for share in tier_shares(shard, system, assignment and assignment(shard)):
             compiled = compile_share(shard.model, share, system, free.get(share.tier))

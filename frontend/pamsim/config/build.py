@@ -27,7 +27,7 @@ from pamsim.config.family import (
 from pamsim.config.peak import internal_peak
 from pamsim.config.problems import raise_all
 from pamsim.config.reader import DataPath
-from pamsim.config.resolver import describe, smallest_operand
+from pamsim.config.resolver import COLUMNS, describe, smallest_operand
 from pamsim.config.schema import (
     CommandModel,
     ConstantModel,
@@ -107,13 +107,16 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         warnings=timing_warnings(timing),
         path=str(real_path(root.file)) if root else "",
     )
+    columns = organisation.columns  # a macro command reads a whole row at its best
     smallest = ProgramVariants(
-        **{t.over: (smallest_operand(t),) for t in templates.commands if t.over}
+        **{t.over: (smallest_operand(t, columns),) for t in templates.commands if t.over}
     )
     description = describe(spec, smallest)  # also finds negative latencies and unknown names
     peak_command = templates.template(templates.peak_command)
-    mac = peak_command.instance(smallest_operand(peak_command))
-    peak, rule = internal_peak(description, mac, organisation, ck_hz)
+    operand = smallest_operand(peak_command, columns)
+    read = peak_command.values(operand).get(COLUMNS, 1)
+    mac = peak_command.instance(operand)
+    peak, rule = internal_peak(description, mac, organisation, ck_hz, read)
     return replace(spec, peak_rule=rule, peak_bytes_per_second=peak)
 
 

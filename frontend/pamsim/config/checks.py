@@ -20,6 +20,9 @@ _OPERANDS = re.compile(r"[^{}]+(\{[ne]\}|\{n\}_c\{c\})")
 _ORDER = (
     ("nRFC", "nREFI", False, "a refresh has to end before the next is due"),
     ("nCCDS", "nCCDL", True, "the same bank group is never faster than another"),
+    ("nCCDL", "nSEQ", True, "a sequencer reads a bank group no faster than the bus"),
+    ("nCCDS", "nMAC", True, "a limit on MACs never makes them faster"),
+    ("nREFIpb", "nREFI", True, "banks take turns within the interval of all"),
     ("nRRDS", "nRRDL", True, "the same bank group is never faster than another"),
     ("nWTRS", "nWTRL", True, "the same bank group is never faster than another"),
     ("nCCDS", "nCCDR", True, "another SID is never faster than the same"),
@@ -150,6 +153,13 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
             yield _unknown("command", model.refresh.command, names, place_of)
         elif not refresh.refresh:
             yield InputError("refresh.command must be marked refresh", place("refresh", "command"))
+        depth = {level: i for i, level in enumerate(model.levels)}
+        above = model.refresh.in_turn
+        if above is not None and depth.get(above, 0) >= depth.get(model.refresh.scope, 99):
+            yield InputError(
+                f"refresh.in_turn must be a level above {model.refresh.scope}, not {above}",
+                place("refresh", "in_turn"),
+            )
     if (model.bus == "HALF_CLOCK") != (model.ticks_per_ck == 2):
         yield InputError(
             f"ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not {model.ticks_per_ck}",
@@ -183,6 +193,7 @@ def _level_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
         places.append((model.activate_window.level, ("activate_window", "level")))
     if model.refresh is not None:
         places.append((model.refresh.scope, ("refresh", "scope")))
+        places.append((model.refresh.in_turn or model.levels[0], ("refresh", "in_turn")))
     places += [(c.scope, ("commands", n, "scope")) for n, c in model.commands.items()]
     places += [
         (r.level, ("timing_constraints", i, "level"))

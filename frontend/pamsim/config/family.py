@@ -50,7 +50,7 @@ class CommandTemplate:
 
     def values(self, operand: Operand | None) -> dict[str, int]:
         """Operand name -> value."""
-        if operand is None:
+        if operand is None or not self.operands:
             return {}
         values = operand if isinstance(operand, tuple) else (operand,)
         return dict(zip(self.operands, values, strict=True))

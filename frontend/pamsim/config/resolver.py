@@ -18,6 +18,7 @@ from pamsim.errors import InputError, PamsimError, Position, did_you_mean
 from pyramulator.description import Bus, Command, Description, Refresh, RowUse, Slot, TimingRow
 
 ELEMENTS, ELEMENT_STEP = "e", 16  # operands called e are multiples of it
+COLUMNS = "c"  # operand: columns of a row that one macro command reads
 
 
 def duration_ticks(device: DeviceSpec, unit: str, elements: int = 0) -> int:
@@ -94,6 +95,7 @@ class _Resolver:
                 family.refresh.command,
                 family.refresh.scope,
                 self.ticks(family.refresh.interval, None, None),
+                family.refresh.in_turn,
             )
         )
         return Description(
@@ -117,7 +119,7 @@ class _Resolver:
             row_use=RowUse[t.row_use.upper()],
             opens=t.opens,
             closes=t.closes,
-            completion=self.ticks(t.completion, instance, t.position),
+            completion=self.ticks(t.completion, instance, t.position) + self.stagger(t),
             falling_edge=t.falling_edge,
             auto_precharge=t.auto_precharge,
             refresh=t.refresh,
@@ -178,6 +180,8 @@ class _Resolver:
                 by_latency: dict[int, list[str]] = {}
                 for after in following:
                     latency = base + (before.template.cycles - 1) - (after.template.cycles - 1)
+                    if after.template.row_use in ("access", "close"):
+                        latency += self.stagger(before.template)
                     if latency < 0:
                         raise InputError(
                             f"latency of {before.name} -> {after.name} must not be negative, "
@@ -199,26 +203,58 @@ class _Resolver:
             )
 
     def activate_rows(self) -> Iterable[TimingRow]:
-        """An activate weighs one, or the whole window (engine rule 4)."""
+        """What an activate takes of the window (engine rule 4)."""
         window = self.family.activate_window
         if window is None:
             return
-        weights = {c.name: c.activates for c in self.family.commands if c.activates != "none"}
-        one = tuple(name for name, weight in weights.items() if weight == "one")
-        full = tuple(name for name, weight in weights.items() if weight == "window")
-        pairs = [(one, one, window.window), (full, (*one, *full), 1), (one, full, 1)]
-        for preceding, following, count in pairs:
+        one = tuple(c.name for c in self.family.commands if c.activates == "one")
+        full = {
+            c.name: self.windows(c)
+            for c in self.family.commands
+            if c.activates in ("window", "staggered")
+        }
+        pairs = [(one, one, window.latency, window.window)]
+        for count in sorted(set(full.values())):
+            latency = window.latency if count == 1 else f"{count} * ({window.latency})"
+            names = tuple(name for name, windows in full.items() if windows == count)
+            pairs.append((names, (*one, *full), latency, 1))
+        pairs.append((one, tuple(full), window.latency, 1))
+        for preceding, following, latency, count in pairs:
             if preceding and following:
                 yield from self.rows(
                     ConstraintTemplate(
-                        window.level, preceding, following, window.latency, count, sibling=False
+                        window.level, preceding, following, latency, count, sibling=False
                     )
                 )
 
+    def windows(self, command: CommandTemplate) -> int:
+        """Activate windows that the banks of an activate fill."""
+        window = self.family.activate_window
+        assert window is not None
+        levels = self.family.levels
+        node = max(levels.index(command.scope), levels.index(window.level))  # a window's own banks
+        banks = math.prod(self.sizes[node + 1 : -2])
+        if banks > window.window and command.activates == "window" and self.family.name != "aim":
+            raise InputError(
+                f"activates of {command.name} must be staggered or exempt, as it opens {banks} "
+                f"banks and {window.latency} is of {window.window}, not window",
+                command.position,
+            )
+        return math.ceil(banks / window.window)
 
-def smallest_operand(template: CommandTemplate) -> Operand:
-    """The least value that the operand of a template can have."""
-    values = tuple(ELEMENT_STEP if name == ELEMENTS else 1 for name in template.operands)
+    def stagger(self, command: CommandTemplate) -> int:
+        """Ticks from the first banks of a staggered activate to its last."""
+        if command.activates != "staggered" or self.family.activate_window is None:
+            return 0
+        return (self.windows(command) - 1) * self.ticks(
+            self.family.activate_window.latency, None, command.position
+        )
+
+
+def smallest_operand(template: CommandTemplate, columns: int = 1) -> Operand:
+    """The least value that the operand of a template can have, with `columns` of a visit."""
+    least = {ELEMENTS: ELEMENT_STEP, COLUMNS: columns}
+    values = tuple(least.get(name, 1) for name in template.operands)
     return values if len(values) > 1 else values[0] if values else 1
 
 

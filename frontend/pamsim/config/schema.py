@@ -223,6 +223,7 @@ class RefreshModel(Section):
     command: str
     scope: str
     interval: Expression
+    in_turn: str | None = None
 
 
 class OrganisationModel(Section):
@@ -363,6 +364,7 @@ class SystemModel(Titled):
     pipeline_parallel: Count | None = None
     interconnect: LinkModel | None = None
     fill_limit: Fraction01 | None = None
+    attention: Literal["pim", "host"] = "pim"
 
 
 MODELS: dict[str, type[Titled]] = {

@@ -216,6 +216,7 @@ class SystemSpec:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     interconnect: LinkSpec | None = None  # between instances, one direction of one of them
+    attention: Literal["pim", "host"] = "pim"  # who attends: the memory devices, or the NPU
     fill_limit: float = 1.0  # of a tier's free bytes, that KV cache takes before the next tier
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved

@@ -12,12 +12,12 @@ masked).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pamsim.compiler.compiled import CompiledStep
-from pamsim.config.spec import SystemSpec
-from pamsim.energy.activity import StepActivity, TierActivity
+from pamsim.config.spec import DeviceSpec, SystemSpec, TierSpec
+from pamsim.energy.activity import StepActivity, TierActivity, idle
 from pamsim.energy.background import background_terms
 from pamsim.energy.commands import command_work
 from pamsim.energy.mac_buffers import mac_buffer_bytes
@@ -84,28 +84,33 @@ def account(
 ) -> EnergyAccount:
     """Every term of a step, or the names of the constants that its devices lack.
 
-    compiled, runs: of every part of the step. activity.tiers: one entry per tier that took part.
+    compiled, runs: of every part of the step. activity.tiers: one entry per tier that took part;
+    the others stand by.
     Terms whose count is 0 are left out. An account with a missing constant has no terms.
     """
     terms: list[EnergyTerm] = []
     missing: list[str] = []
-    for tier_activity in activity.tiers:
+    active = {t.tier: t for t in activity.tiers}
+    for tier in system.tiers:
+        lookup = Lookup(tier.device.name, tier.device.energy)
+        tier_activity = active.get(tier.name, idle(tier.name))
         parts = [
             (step, part_runs)
             for step, part_runs in zip(compiled, runs, strict=True)
-            if step.tier == tier_activity.tier
+            if step.tier == tier.name
         ]
-        step = parts[0][0]  # parts of a tier have its device and tiling
         tier_runs = [run for _, part_runs in parts for run in part_runs]
-        lookup = Lookup(step.device.name, step.device.energy)
-        terms += _command_terms(step, tier_runs, lookup)
-        terms += _mac_buffer_terms(step, tier_runs, lookup)
-        elements = tier_activity.merged_elements
-        inside = merges_inside(step, tier_runs)
-        terms += merge_terms(step.tier, "logic_die", inside, elements, lookup)
-        terms += merge_terms(step.tier, "cross_channel", tier_activity.merges, elements, lookup)
-        terms += _pin_terms(tier_activity, system, lookup)
-        terms += background_terms(step, tier_runs, system, activity, tier_activity, lookup)
+        if parts:
+            step = parts[0][0]  # parts of a tier have its device and tiling
+            terms += _command_terms(step, tier_runs, lookup)
+            terms += _mac_buffer_terms(step, tier_runs, lookup)
+            elements = tier_activity.merged_elements
+            inside = merges_inside(step, tier_runs)
+            terms += merge_terms(tier.name, "logic_die", inside, elements, lookup)
+            terms += merge_terms(tier.name, "cross_channel", tier_activity.merges, elements, lookup)
+            terms += _pin_terms(tier_activity, system, lookup)
+        terms += background_terms(tier, tier_runs, system, activity, tier_activity, lookup)
+        terms += _offload_terms(tier, tier_activity.offloaded_bytes, lookup)
         missing += lookup.missing
     weights_device = system.tier(system.weights_tier).device
     lookup = Lookup(weights_device.name, weights_device.energy)
@@ -124,8 +129,14 @@ def _command_terms(
     for run in runs:
         for name, count in run.result.counts.items():
             counts[name] = counts.get(name, 0) + count * run.channels * run.layers
-    columns = step.tiling.part_columns
-    work = {name: command_work(name, step.device, columns) for name in sorted(counts)}
+    return command_terms(step.tier, step.device, counts, step.tiling.part_columns, lookup)
+
+
+def command_terms(
+    tier: str, device: DeviceSpec, counts: Mapping[str, int], part_columns: int, lookup: Lookup
+) -> Iterable[EnergyTerm]:
+    """The terms that follow from how often each command issued."""
+    work = {name: command_work(name, device, part_columns) for name in sorted(counts)}
     multiple = lookup.find(READ_MULTIPLE)
     for charge in CHARGES:
         if multiple is not None and charge.name in REPLACED_BY_READ_MULTIPLE:
@@ -137,7 +148,7 @@ def _command_terms(
         if charge.constants == ("buffer_pj_per_byte",):
             unit, each = pj_per_bit_from_byte(unit), tuple((n, bits(w)) for n, w in each)
         yield EnergyTerm(
-            tier=step.tier,
+            tier=tier,
             name=charge.name,
             unit_energy_pj=unit,
             per=charge.per,
@@ -149,7 +160,7 @@ def _command_terms(
     if multiple is not None:
         each = tuple((n, w.mac_column_bits) for n, w in work.items() if w.mac_column_bits)
         yield EnergyTerm(
-            tier=step.tier,
+            tier=tier,
             name="mac_read_multiple",
             unit_energy_pj=lookup.value(READ_MULTIPLE) * lookup.value("cell_read_pj_per_bit"),
             per="bit",
@@ -210,6 +221,23 @@ def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> It
                 bits(crossings),
                 link_source,
             )
+
+
+def _offload_terms(tier: TierSpec, size: int, lookup: Lookup) -> Iterable[EnergyTerm]:
+    """KV cache that the host attends over: read in its tier, sent over the tier's link."""
+    if not size:
+        return
+    yield EnergyTerm(
+        tier.name, "offload_read", lookup.value(*READ_PATH), "bit", "channel", bits(size),
+        lookup.source(*READ_PATH),
+    )  # fmt: skip
+    if tier.link.energy_pj_per_bit is None:
+        lookup.missing.append(f"{tier.link.name}: energy")
+        return
+    source = "; ".join(c.source for c in tier.link.constants if "energy" in c.name)
+    yield EnergyTerm(
+        tier.name, "offload_link", tier.link.energy_pj_per_bit, "bit", "link", bits(size), source
+    )
 
 
 def _interconnect_terms(

@@ -17,6 +17,12 @@ class TierActivity:
     between_device_bytes: int  # sent by one device and received by another
     merges: int  # of (O, m, l) on the logic dies, between channels
     merged_elements: int  # of O in one such merge
+    offloaded_bytes: int = 0  # of the KV cache, read for the host's own attention
+
+
+def idle(tier: str) -> TierActivity:
+    """A tier that stands by."""
+    return TierActivity(tier, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

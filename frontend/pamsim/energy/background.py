@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pamsim.compiler.compiled import CompiledStep
-from pamsim.config.spec import DeviceSpec, SystemSpec
+from pamsim.config.spec import DeviceSpec, SystemSpec, TierSpec
 from pamsim.energy.activity import StepActivity, TierActivity
 from pamsim.energy.table import Lookup
 from pamsim.energy.term import EnergyTerm
@@ -20,7 +19,7 @@ ACTIVE_16 = "background_active_16_banks_mw"
 
 
 def background_terms(
-    step: CompiledStep,
+    spec: TierSpec,
     runs: Sequence[ChannelRun],
     system: SystemSpec,
     activity: StepActivity,
@@ -33,20 +32,19 @@ def background_terms(
     fifteenth of what fifteen more add for each further one. A refreshing pseudo-channel draws the
     former; REFab's constant is what it draws above that.
     """
-    spec = system.tier(step.tier)
-    pseudo_channels = step.device.organisation.pseudo_channels
+    pseudo_channels = spec.device.organisation.pseudo_channels
     active, precharged, refreshing, extra_banks, simulated = _residency_ps(runs)
     attention = spec.channels * pseudo_channels * tier.attention_ps
     waiting = attention - simulated  # finished early, or no program
     all_instances = system.instances * activity.latency_ps
     rest = spec.channels * pseudo_channels * (all_instances - tier.attention_ps)
-    streams_weights = step.tier == system.weights_tier and (
+    streams_weights = spec.name == system.weights_tier and (
         system.host.memory_bytes_per_second is None
     )
 
     def term(name: str, constant: str, duration_ps: int) -> EnergyTerm:
         return EnergyTerm(
-            step.tier, name, lookup.value(constant), f"ns of a {SCOPE}", SCOPE, ns(duration_ps),
+            spec.name, name, lookup.value(constant), f"ns of a {SCOPE}", SCOPE, ns(duration_ps),
             lookup.source(constant),
         )  # fmt: skip
 
@@ -56,7 +54,7 @@ def background_terms(
     yield term("background_waiting", PRECHARGED, waiting)
     yield term("background_rest_of_step", ACTIVE if streams_weights else PRECHARGED, rest)
     yield EnergyTerm(
-        step.tier,
+        spec.name,
         "background_open_banks",
         (lookup.value(ACTIVE_16) - lookup.value(ACTIVE)) / 15,
         "ns of a further open bank",
@@ -65,12 +63,12 @@ def background_terms(
         lookup.source(ACTIVE_16, ACTIVE),
     )
     yield EnergyTerm(
-        step.tier,
+        spec.name,
         "refresh_unsimulated",
         lookup.value("refresh_all_bank_pj"),
         "REFab",
         SCOPE,
-        (waiting + rest) // refresh_interval_ps(step.device),
+        (waiting + rest) // refresh_interval_ps(spec.device),
         lookup.source("refresh_all_bank_pj"),
     )
 

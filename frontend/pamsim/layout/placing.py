@@ -35,6 +35,7 @@ class RowShape:
     key_columns: int
     value_columns: int
     regions: Callable[[int, int, int], Regions]
+    side_by_side: int = 1  # tokens at the same row and column of a bank: one a chip
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class RowLayout:
             rows_per_layer,
             shape.key_columns,
             shape.value_columns,
+            shape.side_by_side,
         )
 
 
@@ -106,6 +108,7 @@ def make_table(
     rows_per_layer: np.ndarray,
     key_columns: int,
     value_columns: int,
+    side_by_side: int = 1,
 ) -> BlockTable:
     """The table of a tier. segments: by channel, group and row."""
     organisation = tier.device.organisation
@@ -114,7 +117,7 @@ def make_table(
         layers=room.layers,
         channels=tier.channels,
         groups=organisation.groups_per_channel,
-        banks=organisation.banks,
+        banks=organisation.banks * side_by_side,
         key_columns=key_columns,
         value_columns=value_columns,
         segments=tuple(segments),
@@ -179,11 +182,12 @@ def columns_of(elements: int, model: ModelSpec, organisation: Organisation) -> i
 
 
 def group_order(organisation: Organisation) -> tuple[int, ...]:
-    """The groups of a channel in filling order: pseudo-channels alternate, then SIDs."""
+    """The groups of a channel in filling order: pseudo-channels alternate, then SIDs or ranks."""
+    stacked = organisation.sids * organisation.ranks
     return tuple(
-        (pseudo_channel * organisation.sids + sid) * organisation.bank_groups + bank_group
+        (pseudo_channel * stacked + node) * organisation.bank_groups + bank_group
         for bank_group in range(organisation.bank_groups)
-        for sid in range(organisation.sids)
+        for node in range(stacked)
         for pseudo_channel in range(organisation.pseudo_channels)
     )
 

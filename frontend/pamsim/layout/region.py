@@ -83,7 +83,7 @@ class Segment:
     request: int
     kv_head: int
     channel: int  # of the tier, counted over all devices
-    group: int  # ((pseudo_channel x sids) + sid) x bank_groups + bank_group
+    group: int  # ((pseudo_channel x sids) + sid or rank) x bank_groups + bank_group
     tokens: int
     key: tuple[Region, ...]
     value: tuple[Region, ...]

@@ -37,8 +37,8 @@ class BlockTable:
     layers: int
     channels: int
     groups: int  # per channel
-    banks: int  # per group
-    key_columns: int  # 32-byte columns of a K vector, every piece padded to whole columns
+    banks: int  # places of a group that tokens lie in: its banks, x the chips that hold a token each
+    key_columns: int  # columns of a K vector at one place, every piece padded to whole columns
     value_columns: int
     segments: tuple[Segment, ...]  # by channel, group and row
     rows_per_layer: np.ndarray

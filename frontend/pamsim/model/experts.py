@@ -71,8 +71,8 @@ def _dense_qwen(fields: Fields, layers: int) -> list[int]:
 def _dense_deepseek(fields: Fields, layers: int) -> list[int]:
     """The first layers, and those that are not at a multiple of moe_layer_freq.
 
-    The library reads only the former; moe_layer_freq is read as in vllm-project/vllm
-    vllm/model_executor/models/deepseek_v2.py. It is 1 in all published models.
+    The library reads only the former; moe_layer_freq is read as in the modelling code that DeepSeek
+    publishes with the weights. It is 1 in all published models.
     """
     if "first_k_dense_replace" not in fields.data:
         fields.missing("first_k_dense_replace")

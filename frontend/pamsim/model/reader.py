@@ -162,7 +162,7 @@ def _dtypes(fields: Fields) -> tuple[str, int, str]:
     if value is None:
         return "fp16", bits, "not given, float16"
     if value == "float32":
-        # docs.vllm.ai, engine arguments, --dtype: auto takes FP16 for FP32 and FP16 models.
+        # As vLLM does: "auto" of --dtype, docs.vllm.ai/en/v0.4.0.post1/models/engine_args.html.
         return "fp16", bits, "float32 in the file, served in float16"
     if not isinstance(value, str) or value not in DTYPES:
         names = ", ".join([*DTYPES, "float32"])

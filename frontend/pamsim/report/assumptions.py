@@ -14,6 +14,8 @@ RULES = (
     "[pamsim.system.step]",
     "normalisation, activation functions, the embedding look-up and the host's own control take "
     "no time [pamsim.system.roofline]",
+    "tokens take experts uniformly and independently: E x (1 - (1 - k / E)^batch) of E experts are "
+    "expected to be read [pamsim.system.roofline]",
     "a query goes once to each device that holds its tokens; parts of a pair in several devices "
     "are merged in the lowest-numbered one [pamsim.system.exchange]",
     "the channels of a tier start a layer together, with all banks closed and refresh starting "

@@ -54,6 +54,7 @@ def _system(system: SystemSpec) -> dict[str, Any]:
     return {
         "name": system.name,
         "instances": system.instances,
+        "attention": system.attention,
         "tensor_parallel": system.tensor_parallel,
         "pipeline_parallel": system.pipeline_parallel,
         "layout": system.layout,

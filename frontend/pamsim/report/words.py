@@ -10,7 +10,14 @@ TASKS = {
     "qkv_projection": "Q, K, V projections",
     "query_broadcast": "queries to memory",
     "result_return": "results to the NPU",
-    "projection_and_ffn": "output projection, FFN",
+    "output_projection": "output projection",
+    "feed_forward": "feed-forward network",
+    "all_reduce": "all-reduce between instances",
+    "stage_transfer": "hidden states to the next stage",
+    "kv_transfer": "KV cache to the host",
+    "partial_return": "partial results out of a tier",
+    "partial_delivery": "partial results into the first tier",
+    "tier_reduction": "reduction over tiers",
     "language_model_head": "language-model head",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -85,7 +85,8 @@ def _records(
             records.append((BARRIER, 0, instruction[table.barrier_id], 0, 0, 0))
         else:
             operands = dict(instruction.operands)
-            for e in expand_counts(instruction, state, family):
+            for expanded in expand_counts(instruction, state, family):
+                e = expanded.on(commands)
                 target = targets.number(unit, operands, e.scope)
                 records += _burst(commands[e.command], target, e, operands)
     return records
@@ -118,8 +119,11 @@ def _trim(records: list[Record]) -> list[Record]:
     return kept
 
 
-def count_commands(program: Program) -> dict[str, int]:
-    """Commands that a program asks for, by name, loops multiplied out; in order of the names."""
+def count_commands(program: Program, commands: Container[str] = ()) -> dict[str, int]:
+    """Commands that a program asks for, by name, loops multiplied out; in order of the names.
+
+    commands: of the device, where macro commands are to be counted as such.
+    """
     table = load(program.family)
     counts: dict[str, int] = {}
     for stream in program.streams:
@@ -133,6 +137,7 @@ def count_commands(program: Program) -> dict[str, int]:
             elif instruction.mnemonic == table.loop.close:
                 times.pop()
             else:
-                for e in expand_counts(instruction, state, program.family):
+                for expanded in expand_counts(instruction, state, program.family):
+                    e = expanded.on(commands)
                     counts[e.command] = counts.get(e.command, 0) + e.commands * times[-1]
     return dict(sorted(counts.items()))

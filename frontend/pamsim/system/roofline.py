@@ -87,9 +87,14 @@ def qkv_work(model: ModelSpec, batch: int) -> HostWork:
     return _sum(input_matrices(model), batch, model)
 
 
-def output_work(model: ModelSpec, batch: int, layer: int = 0) -> HostWork:
-    """Output projection and feed-forward network of one layer, or its experts."""
-    work = _sum((*output_matrices(model), *always_matrices(model, layer)), batch, model)
+def projection_work(model: ModelSpec, batch: int) -> HostWork:
+    """Output projection of one layer."""
+    return _sum(output_matrices(model), batch, model)
+
+
+def feed_forward_work(model: ModelSpec, batch: int, layer: int = 0) -> HostWork:
+    """Feed-forward network of one layer, or its experts."""
+    work = _sum(always_matrices(model, layer), batch, model)
     experts = experts_of(model, layer)
     if experts is None:
         return work
@@ -97,6 +102,11 @@ def output_work(model: ModelSpec, batch: int, layer: int = 0) -> HostWork:
     one = _sum(ffn_matrices(model, experts.ffn_hidden), 1, model)
     read = ceil(one.weight_bytes * distinct_experts(experts, batch))
     return work + HostWork(taken.flops, read, taken.activation_bytes)
+
+
+def output_work(model: ModelSpec, batch: int, layer: int = 0) -> HostWork:
+    """Output projection and feed-forward network of one layer."""
+    return projection_work(model, batch) + feed_forward_work(model, batch, layer)
 
 
 def layer_work(model: ModelSpec, layer: int, batch: int) -> HostWork:

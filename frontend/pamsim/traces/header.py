@@ -31,6 +31,7 @@ class TraceCommand:
     completion: int | None = None  # ticks from issue until its effect is there
     busy: int | None = None  # ticks before its unit takes another of the same command
     refresh: bool = False
+    auto_precharge: bool = False  # closes its bank
     unit: str = ""  # of the instruction set: what executes it, "" for what only the device has
     unit_level: str = ""  # the level whose nodes have such a unit each
 
@@ -143,6 +144,7 @@ def commands_of(description: Description, units: dict[str, str]) -> tuple[TraceC
                 completion=command.completion,
                 busy=_busy(description, command, depths[level], depths),
                 refresh=command.refresh,
+                auto_precharge=command.auto_precharge,
                 unit=unit,
                 unit_level=level if unit else "",
             )

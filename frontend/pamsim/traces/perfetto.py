@@ -48,7 +48,11 @@ def write_perfetto(out: TextIO, trace: Trace, cut: Cut = WHOLE, *, ticks: bool =
         "time": "a tick is shown as 1 us" if ticks else "us",
         **header.inputs,
     }
-    out.write('{"displayTimeUnit":"ns","otherData":' + json.dumps(about, sort_keys=True) + ',"traceEvents":[\n')
+    out.write(
+        '{"displayTimeUnit":"ns","otherData":'
+        + json.dumps(about, sort_keys=True)
+        + ',"traceEvents":[\n'
+    )
     events.write(tracks.metadata())
     looks = [_Look(command) for command in header.commands]
     written, row = 0, len(header.levels) - 2

@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from pamsim.errors import InputError
-from pamsim.traces.header import TraceHeader
+from pamsim.traces.header import TraceCommand, TraceHeader
 from pamsim.traces.trace import WHOLE, Cut, Trace
 
 MAGIC = b"RAM2BIN\0"
@@ -25,7 +25,7 @@ VERSION = (1, 1)
 # read latency, entries, place of the arrays, standard
 PREFIX = struct.Struct("<8s2BHHHHHHHIiQQ16s")
 MAX_COMMANDS = 1 << 8
-USE_BITS = {"open": 1, "close": 2, "access": 4, "all_closed": 8}
+USE_BITS = {"access": 4, "open": 1, "close": 2, "all_closed": 8}  # access and close: RDA
 REFRESH_BIT, ROW_BIT, COLUMN_BIT = 8, 16, 32
 NOT_KNOWN = -1  # of `arrive` and `type`
 _READS, _WRITES = ("RD", "RDA"), ("WR", "WRA")
@@ -96,7 +96,7 @@ def _head(header: TraceHeader, entries: int) -> bytes:
         _strings(header.levels),
         np.array(header.sizes, "<u4").tobytes(),
         _strings(command.name for command in commands),
-        bytes(_meta(c.row_use, c.slot, c.refresh) for c in commands),
+        bytes(map(_meta, commands)),
         bytes(c.cycles or 0 for c in commands),
         _strings(timings),
         np.array(list(timings.values()), "<i4").tobytes(),
@@ -116,9 +116,10 @@ def _strings(names: Any) -> bytes:
     return b"".join(name.encode("ascii") + b"\0" for name in names)
 
 
-def _meta(row_use: str | None, slot: str | None, refresh: bool) -> int:
-    bits = USE_BITS.get(row_use or "", 0) | (ROW_BIT if slot == "row" else COLUMN_BIT)
-    return bits | REFRESH_BIT * refresh
+def _meta(command: TraceCommand) -> int:
+    bits = USE_BITS.get(command.row_use or "", 0)
+    bits |= ROW_BIT if command.slot == "row" else COLUMN_BIT
+    return bits | REFRESH_BIT * command.refresh | USE_BITS["close"] * command.auto_precharge
 
 
 def file_bytes(file: BinaryIO) -> int:

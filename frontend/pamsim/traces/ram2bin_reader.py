@@ -150,5 +150,10 @@ def _command(name: str, meta: int, cycles: int) -> TraceCommand:
     uses = [use for use, bit in USE_BITS.items() if meta & bit]
     slot = "row" if meta & ROW_BIT else "column" if meta & COLUMN_BIT else None
     return TraceCommand(
-        name, slot, cycles, row_use=uses[0] if uses else "none", refresh=bool(meta & REFRESH_BIT)
+        name,
+        slot,
+        cycles,
+        row_use=uses[0] if uses else "none",
+        refresh=bool(meta & REFRESH_BIT),
+        auto_precharge=uses[:2] == ["access", "close"],
     )

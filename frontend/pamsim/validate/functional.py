@@ -6,7 +6,10 @@ the output is compared with dense softmax attention in float64. docs/functional-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -64,13 +67,32 @@ def prove_function(
     the shortest and the longest request; "full": every pair; "off": nothing, verdict "not checked".
     scores: "random" or a pattern of pamsim.validate.functional_data. Raises ValueError for another.
     """
-    total = step.batch * model.kv_heads
-    if mode == "off":
+    family = f"pamsim.validate.families.{compiled.device.family}"
+    if find_spec(family):
+        prove: Callable[..., FunctionalVerdict] = import_module(family).prove_function
+        return prove(compiled, model, step, seed=seed, mode=mode, scores=scores)
+    runner = PairRunner(compiled, model.head_dim, model.group_size)
+    return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
+
+
+def prove_with(
+    runner: PairRunner,
+    model: ModelSpec,
+    step: DecodeStep,
+    *,
+    seed: int,
+    mode: Mode,
+    scores: str,
+) -> FunctionalVerdict:
+    """`prove_function` with the runner of a family. step: the tokens that its devices attend over;
+    requests without any are passed over."""
+    compiled = runner.compiled
+    total = sum(context > 0 for context in step.contexts) * model.kv_heads
+    if mode == "off" or not total:
         return FunctionalVerdict(
             "not checked", None, None, None, "", "NOT CHECKED", 0, total, 0,
             len(compiled.programs), 0, 0, 0, None,
         )  # fmt: skip
-    runner = PairRunner(compiled, model.head_dim, model.group_size)
     pairs = select_pairs(runner, model, step, mode)
     results = [_prove_pair(runner, model, step, pair, seed, scores) for pair in pairs]
     # The tightest pair: the one whose error is the largest share of its bound.
@@ -112,10 +134,11 @@ def select_pairs(
     runner: PairRunner, model: ModelSpec, step: DecodeStep, mode: Mode
 ) -> tuple[Pair, ...]:
     """The pairs that a mode covers, ascending."""
+    held = [r for r, context in enumerate(step.contexts) if context]
     if mode == "full":
-        return tuple((r, h) for r in range(step.batch) for h in range(model.kv_heads))
-    shortest = min(range(step.batch), key=lambda r: (step.contexts[r], r))
-    longest = max(range(step.batch), key=lambda r: (step.contexts[r], -r))
+        return tuple((r, h) for r in held for h in range(model.kv_heads))
+    shortest = min(held, key=lambda r: (step.contexts[r], r))
+    longest = max(held, key=lambda r: (step.contexts[r], -r))
     chosen = {(shortest, 0), (longest, model.kv_heads - 1)}
     covered: set[str] = set()
 
@@ -181,7 +204,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
     tiling, table = runner.compiled.tiling, runner.compiled.table
     ref = bounds.reference(data)
     segments = runner.segments(*pair)
-    merges = bounds.merge_count(
+    merges = runner.partials * bounds.merge_count(
         [-(-s.tokens // table.banks) for s in segments],
         tiling.tokens,
         len({s.channel for s in segments}),

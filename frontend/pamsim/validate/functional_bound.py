@@ -20,7 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pamsim.validate.functional_data import PairData
+from pamsim.validate.functional_data import FP16_MAX, PairData
+from pamsim.validate.functional_latent import unabsorbed_output, unabsorbed_scores
+from pamsim.validate.functional_quantise import Stored
 from pim_isa import Arithmetic
 
 U16 = 2.0**-11  # unit roundoff of FP16
@@ -34,21 +36,24 @@ CHUNK = 16384  # tokens at a time
 class Reference:
     """Dense attention of one pair in float64, and what the bounds need.
 
-    output float64 [heads, head_dim]; scores float64 [heads, tokens] with the exact scale;
-    folded_scores: the same with the query as the device gets it; magnitudes: sum|q k| of it. low
-    and high float64 [head_dim]: the extremes of V.
+    output float64 [heads, output elements]; scores float64 [heads, tokens], exact, capped; folded:
+    q.k with the query as the device gets it, not capped; magnitudes: sum|q k| of it. softcap: the
+    cap as the device has it. low and high float64 [V elements]: the extremes of V as stored.
+    largest_value: max |V| as the model has it.
     """
 
     output: np.ndarray
     scores: np.ndarray
-    folded_scores: np.ndarray
+    folded: np.ndarray
     magnitudes: np.ndarray
+    softcap: float | None
     low: np.ndarray
     high: np.ndarray
+    largest_value: float
 
     @property
     def largest(self) -> float:
-        """max |V|."""
+        """max |V| as stored."""
         return float(max(self.high.max(), -self.low.min()))
 
     @property
@@ -57,32 +62,48 @@ class Reference:
 
 
 def reference(data: PairData) -> Reference:
-    """Float64 softmax attention on the same tokens."""
+    """Float64 softmax attention on the same tokens; with MLA not absorbed."""
     heads, tokens = len(data.query), data.tokens
     scores, folded, magnitudes = (np.empty((heads, tokens)) for _ in range(3))
     query = data.query.astype(np.float64) * data.scale
     device_query = data.folded.astype(np.float64)
-    low, high = (np.full(data.value.shape[1], x) for x in (np.inf, -np.inf))
+    low, high = (np.full(data.value.elements.shape[1], x) for x in (np.inf, -np.inf))
     for start in range(0, tokens, CHUNK):
         part = slice(start, start + CHUNK)
-        value = data.value[part].astype(np.float64)
+        value = data.value.numbers(part).astype(np.float64)
         low, high = np.minimum(low, value.min(axis=0)), np.maximum(high, value.max(axis=0))
-        key = data.key[part].astype(np.float64)
+        key = data.key.numbers(part).astype(np.float64)
         # einsum, not BLAS: the same digits on any number of threads.
-        scores[:, part] = np.einsum("hd,td->ht", query, key)
+        if data.latent is None:
+            scores[:, part] = np.einsum("hd,td->ht", query, key)
+        else:
+            scores[:, part] = unabsorbed_scores(query, key, data.latent)
         folded[:, part] = np.einsum("hd,td->ht", device_query, key)
         magnitudes[:, part] = np.einsum("hd,td->ht", np.abs(device_query), np.abs(key))
-    output = softmax_mean(scores, data.value)
-    return Reference(output, scores, folded, magnitudes, low, high)
+    largest = float(max(high.max(), -low.min()))
+    if data.softcap is not None:
+        scores = capped(scores, data.softcap)
+    if data.latent is None:
+        output = softmax_mean(scores, data.value)
+    else:
+        output, largest = unabsorbed_output(scores, data.value, data.latent)
+    softcap = None if data.softcap is None else float(np.float16(data.softcap))
+    return Reference(output, scores, folded, magnitudes, softcap, low, high, largest)
 
 
-def softmax_mean(scores: np.ndarray, value: np.ndarray) -> np.ndarray:
+def capped(scores: np.ndarray, softcap: float) -> np.ndarray:
+    """cap x tanh(score / cap)."""
+    return softcap * np.tanh(scores / softcap)
+
+
+def softmax_mean(scores: np.ndarray, value: Stored) -> np.ndarray:
     """Softmax of float64 scores [heads, tokens] times value [tokens, dim]: float64 [heads, dim]."""
     weight = np.exp(scores - scores.max(axis=1, keepdims=True))
-    total = np.zeros((len(scores), value.shape[1]))
+    total = np.zeros((len(scores), value.elements.shape[1]))
     for start in range(0, len(value), CHUNK):
         part = slice(start, start + CHUNK)
-        total += np.einsum("ht,td->hd", weight[:, part], value[part].astype(np.float64))
+        numbers = value.numbers(part).astype(np.float64)
+        total += np.einsum("ht,td->hd", weight[:, part], numbers)
     return total / weight.sum(axis=1, keepdims=True)
 
 
@@ -94,10 +115,26 @@ def half_ulp(magnitude: np.ndarray | float, arithmetic: Arithmetic) -> np.ndarra
     return np.where(np.asarray(magnitude) == 0, smallest, np.maximum(spacing, smallest))
 
 
+def expected_scores(ref: Reference, arithmetic: Arithmetic) -> np.ndarray:
+    """What the stored scores round: `folded`, saturated where it leaves the range, capped."""
+    expected = ref.folded
+    if arithmetic.score_dtype == "fp16" and arithmetic.saturate:
+        expected = np.clip(expected, -FP16_MAX, FP16_MAX)
+    return expected if ref.softcap is None else capped(expected, ref.softcap)
+
+
 def score_tolerance(ref: Reference, columns: int, arithmetic: Arithmetic) -> np.ndarray:
-    """How far each stored score may be from `folded_scores`, float64 [heads, tokens]."""
+    """How far each stored score may be from `expected_scores`, float64 [heads, tokens].
+
+    columns: 16-element columns of a query, and one more where a scale multiplies the sum.
+    """
     sums = (columns + 4) * U32 * 1.001 * ref.magnitudes
-    return sums + half_ulp(np.abs(ref.folded_scores) + sums, arithmetic)
+    stored = sums + half_ulp(np.abs(ref.folded) + sums, arithmetic)
+    if ref.softcap is None:
+        return stored
+    # tanh has a slope of at most 1; what it gives is rounded once more.
+    final = np.abs(expected_scores(ref, arithmetic)) + stored
+    return stored + half_ulp(np.minimum(final, ref.softcap), arithmetic)
 
 
 def value_bound(
@@ -129,7 +166,8 @@ def attention_bound(
     ref: Reference, columns: int, values: np.ndarray, arithmetic: Arithmetic
 ) -> np.ndarray:
     """Bound against dense attention, float64 [heads]: P.V bound `values` and the scores' part."""
-    folding = np.abs(ref.folded_scores - ref.scores).max(axis=1)
+    own = ref.folded if ref.softcap is None else capped(ref.folded, ref.softcap)
+    folding = np.abs(own - ref.scores).max(axis=1)
     storing = score_tolerance(ref, columns, arithmetic).max(axis=1)
     moved = folding + storing
     return values + ref.largest * moved * 1.001

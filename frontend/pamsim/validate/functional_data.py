@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pamsim.validate.functional_quantise import FP16, Stored, concatenate, quantise
+from pim_isa.formats import Format
+
 FP16_MAX = 65504.0
 QUERY_SCALE = 2.0  # random q is N(0, 2): scores reach about +-10, most of the range up to 16
 
@@ -28,21 +31,36 @@ SCORES = ("random", *PATTERNS)
 class PairData:
     """One (request, KV head): what the step attends with and to.
 
-    query: float16 [heads of the group, head_dim], without the softmax scale. folded: float16, the
-    same shape, scale folded in, as the device gets it. key, value: float16 [tokens, head_dim]; the
-    last token is the new one. clipped: numbers of a bf16 draw that left the FP16 range.
+    query: float16 [heads of the group, query elements], without the softmax scale. folded: float16
+    [heads, K elements], scale folded in, as the device gets it. key, value: [tokens, elements], the
+    last token is the new one. key_dims, value_dims: elements of the pieces that K and V are stored
+    in. clipped: numbers that left the range of FP16 or of the KV dtype. latent: the projections of
+    an MLA model, None for another.
     """
 
     query: np.ndarray
     folded: np.ndarray
-    key: np.ndarray
-    value: np.ndarray
+    key: Stored
+    value: Stored
     clipped: int
     scale: float
+    softcap: float | None = None
+    latent: Projections | None = None
+    key_dims: tuple[int, ...] = ()
+    value_dims: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
         return len(self.key)
+
+
+@dataclass(frozen=True)
+class Projections:
+    """What MLA absorbs, float64 [heads, elements, latent elements]: W_UK of nope parts of keys,
+    W_UV of values."""
+
+    key: np.ndarray
+    value: np.ndarray
 
 
 def draw(
@@ -55,8 +73,13 @@ def draw(
     tokens: int,
     dtype: str,
     scores: str = "random",
+    form: Format = FP16,
+    scale: float | None = None,
+    softcap: float | None = None,
 ) -> PairData:
     """Deterministic in all its arguments; dtype "fp16" or "bf16" is that of the model.
+
+    form: that K and V are stored in. scale: of the softmax, 1 / sqrt(head_dim) if None.
 
     scores: "random", or one of PATTERNS, which sets the scores of the tokens and leaves the values
     random. Raises ValueError for another name.
@@ -64,22 +87,35 @@ def draw(
     if scores not in SCORES:
         raise ValueError(f"scores must be one of {SCORES}, not {scores!r}")
     rng = np.random.default_rng([seed, request, kv_head])
-    scale = 1.0 / math.sqrt(head_dim)
-    size, shape = (0.0, None) if scores == "random" else _pattern(scores, rng, tokens)
-    query = QUERY_SCALE * rng.standard_normal((heads, head_dim), dtype=np.float32)
+    root = 1.0 / math.sqrt(head_dim)
+    spread, along = QUERY_SCALE, root  # along: elements of a K whose score is 1 with q of ones
+    if scale is None:
+        scale = root
+    else:
+        spread, along = QUERY_SCALE * root / scale, 1.0 / (scale * head_dim)
+    size, shape = (0.0, None) if scores == "random" else pattern_of(scores, rng, tokens)
+    query = spread * rng.standard_normal((heads, head_dim), dtype=np.float32)
     if shape is not None:
         query[:] = size
     half_query, clipped = convert(query, dtype)
-    key, value = (np.empty((tokens, head_dim), dtype=np.float16) for _ in range(2))
+    held: tuple[list[Stored], list[Stored]] = ([], [])
     for start in range(0, tokens, CHUNK):  # float32 numbers of a chunk only: memory
         part = slice(start, min(start + CHUNK, tokens))
-        for array, pattern in ((key, shape), (value, None)):
+        for parts, pattern in zip(held, (shape, None), strict=True):
             numbers = rng.standard_normal((part.stop - start, head_dim), dtype=np.float32)
             if pattern is not None:
-                numbers[:] = (pattern[part] * scale / size)[:, None]
-            array[part], count = convert(numbers, dtype)
-            clipped += count
-    return PairData(half_query, fold(half_query, scale), key, value, clipped, scale)
+                numbers[:] = (pattern[part] * along / size)[:, None]
+            half, count = convert(numbers, dtype)
+            stored, more = quantise(half, form)
+            parts.append(stored)
+            clipped += count + more
+    key, value = (concatenate(parts) for parts in held)
+    folded = fold(half_query, scale)
+    dims = (head_dim,)
+    return PairData(
+        half_query, folded, key, value, clipped, scale, softcap, None, key_dims=dims,
+        value_dims=dims,
+    )  # fmt: skip
 
 
 def fold(query: np.ndarray, scale: float) -> np.ndarray:
@@ -108,7 +144,7 @@ def to_bf16(values: np.ndarray) -> np.ndarray:
     return (rounded & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def _pattern(name: str, rng: np.random.Generator, tokens: int) -> tuple[float, np.ndarray]:
+def pattern_of(name: str, rng: np.random.Generator, tokens: int) -> tuple[float, np.ndarray]:
     """Size of every element of q, and the scores float32 [tokens].
 
     q is constant and k is constant along the dimension, so q.k x scale is the score exactly but for

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.region import Region, Segment
+from pamsim.compiler.compiled import (
+    AppendBinding,
+    ChannelBinding,
+    ChannelProgram,
+    CompiledStep,
+)
+from pamsim.layout.region import BLOCK_TOKENS, Segment
 from pamsim.validate.functional_data import PairData
+from pamsim.validate.functional_quantise import FP16
+from pamsim.validate.functional_store import LANES, new_scale, new_vector, query_vector, write_tokens
 from pamsim.validate.functional_trace import TokenUse, part_count, segment_tokens
 from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
 from pim_isa.arithmetic import Saturations, exponential, to_fp16
+from pim_isa.formats import Format
 from pim_isa.semantics.hbm_pim import Partial
-
-LANES = 16
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,27 @@ def arithmetic_of(compiled: CompiledStep) -> Arithmetic:
 
 
 class PairRunner:
-    """Runs pairs of a compiled step; decodes every binary once."""
+    """Runs pairs of a compiled step; decodes every binary once.
 
-    def __init__(self, compiled: CompiledStep, head_dim: int, group_size: int) -> None:
-        self.compiled, self.head_dim, self.group_size = compiled, head_dim, group_size
-        self.width = compiled.table.key_columns * LANES
-        self.value_width = compiled.table.value_columns * LANES
-        self.part_width = compiled.tiling.part_columns * LANES
+    partials: (O, m, l) that one merge of a group's result takes in.
+    """
+
+    partials = 1
+
+    def __init__(
+        self,
+        compiled: CompiledStep,
+        value_dim: int,
+        group_size: int,
+        *,
+        form: Format = FP16,
+        capped: bool = False,
+    ) -> None:
+        """form: of K and V, as the model says; capped: its scores have a cap."""
+        self.compiled, self.value_dim, self.group_size = compiled, value_dim, group_size
+        self.form, self.capped = form, capped
+        self.value_width = compiled.table.value_columns * LANES * form.pack
+        self.part_width = compiled.tiling.part_columns * LANES * form.pack
         self.arithmetic = arithmetic_of(compiled)
         self._machine: dict[str, Machine] = {}
         self._binding: dict[int, tuple[ChannelProgram, ChannelBinding]] = {
@@ -74,7 +94,10 @@ class PairRunner:
             max((part_count(s.key, columns) for s in own), default=1),
             self.compiled.tiling.parts,
         )
-        use = TokenUse(self.compiled.table, len(heads), data.tokens, parts, columns)
+        use = TokenUse(
+            self.compiled.table, len(heads), data.tokens, parts, columns,
+            scaled=self.form.scaled, capped=self.capped,
+        )  # fmt: skip
         saturations = Saturations()
         faults: list[str] = []
         final: dict[tuple[int, int], np.ndarray] = {}  # (head of the group, part) -> float32
@@ -142,30 +165,45 @@ class PairRunner:
             )
             self._machine[program.sha256] = machine
         machine.clear()
-        table = self.compiled.table
-        first = segments[0]
+        banks, first = self.compiled.table.banks, segments[0]
         for segment in segments:
-            local = np.arange(segment.tokens)
-            token = segment_tokens(segment)
-            old = token != data.tokens - 1  # the new token comes through the append buffer
-            local, token = local[old], token[old]
-            slot, bank = local // table.banks, local % table.banks
-            memory = machine.memory(self._unit(segment.group))
-            for regions, source in ((segment.key, data.key), (segment.value, data.value)):
-                vectors = _pieces(source[token], regions)
-                for region, vector in zip(regions, vectors, strict=True):
-                    memory.write(bank, region.row(slot), region.column_of(slot), vector)
-        queries = {n: _padded(data.folded[head], self.width) for n, (head, _, _) in numbers.items()}
-        new = {
-            False: _pieces(data.key[-1], first.key),
-            True: _pieces(data.value[-1], first.value),
+            pieces = (
+                (data.key, data.key_dims, segment.key),
+                (data.value, data.value_dims, segment.value),
+            )
+            # the new token comes through the append buffer
+            token, new = segment_tokens(segment), data.tokens - 1
+            write_tokens(
+                machine.memory(self._unit(segment.group)), banks, segment, token, new, pieces
+            )
+        queries = {
+            n: query_vector(data.folded[head], data.key_dims, first.key, self.form)
+            for n, (head, _, _) in numbers.items()
         }
         appends = {
-            number: new[a.value][a.piece]
+            number: self._append(a, binding, data)
             for number, a in enumerate(binding.appends)
             if a.request == first.request and a.kv_head == first.kv_head
         }
         return machine.run(queries, appends, wanted=numbers.keys(), record=True)
+
+    def _append(self, a: AppendBinding, binding: ChannelBinding, data: PairData) -> np.ndarray:
+        """What an append brings: a piece of the new token's vector, or its column of scales."""
+        last = (data.tokens - 1) // BLOCK_TOKENS
+        segment = next(
+            s
+            for s in binding.segments
+            if (s.request, s.kv_head) == (a.request, a.kv_head) and s.blocks[-1] == last
+        )
+        stored, dims, regions = (
+            (data.value, data.value_dims, segment.value)
+            if a.value
+            else (data.key, data.key_dims, segment.key)
+        )
+        if not a.scale:
+            return new_vector(stored, dims, regions)[a.piece]
+        banks, region = self.compiled.table.banks, regions[a.piece]
+        return new_scale(stored, region, banks, segment, segment_tokens(segment))
 
     def _unit(self, group: int) -> Unit:
         o = self.compiled.device.organisation
@@ -193,7 +231,7 @@ class PairRunner:
             output[head, start : start + len(values)] = values
         if np.isnan(output).any() and not faults:
             faults.append("a part of the output was not computed")
-        return output[:, : self.head_dim]
+        return output[:, : self.value_dim]
 
 
 class _Sum:
@@ -222,17 +260,3 @@ class _Sum:
         rounded, count = to_fp16(self.output / self.total, saturate=True)
         saturations.results += count
         return rounded
-
-
-def _pieces(vectors: np.ndarray, regions: tuple[Region, ...]) -> list[np.ndarray]:
-    """Vectors cut into what each region holds, with zeros behind the last."""
-    ends = np.cumsum([region.vector_columns * LANES for region in regions])
-    return np.split(_padded(vectors, int(ends[-1])), ends[:-1], axis=-1)
-
-
-def _padded(vectors: np.ndarray, width: int) -> np.ndarray:
-    """Vectors with zeros up to `width` elements."""
-    missing = width - vectors.shape[-1]
-    if not missing:
-        return vectors
-    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, missing)])

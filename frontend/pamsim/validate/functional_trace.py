@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
+from pamsim.layout.region import BLOCK_TOKENS, SCALES_PER_COLUMN, Region, Segment
 from pamsim.layout.table import BlockTable
 from pim_isa.semantics.hbm_pim import Event
 
@@ -28,20 +28,34 @@ def segment_tokens(segment: Segment) -> np.ndarray:
 class TokenUse:
     """How often each token was used, over all channels of one (request, KV head).
 
-    parts: into how many parts K and V are divided, each of at most `part_columns` columns.
+    parts: into how many parts K and V are divided, each of at most `part_columns` columns. scaled:
+    K and V have scales. capped: scores have a cap.
 
     dots, sums, outputs: int32 [heads, parts, tokens], with the parts of K or of V, counted where a
-    result took them in; scores: float32 [heads, tokens], NaN where there is none.
+    result took them in; key_scales, value_scales, caps: int32 [heads, 1, tokens]; scores: float32
+    [heads, tokens], NaN where there is none.
     """
 
     def __init__(
-        self, table: BlockTable, heads: int, tokens: int, parts: tuple[int, int], part_columns: int
+        self,
+        table: BlockTable,
+        heads: int,
+        tokens: int,
+        parts: tuple[int, int],
+        part_columns: int,
+        *,
+        scaled: bool = False,
+        capped: bool = False,
     ) -> None:
         self.table, self.part_columns = table, part_columns
         self.scores = np.full((heads, tokens), np.nan, dtype=np.float32)
         self.dots, self.sums, self.outputs = (
             np.zeros((heads, n, tokens), dtype=np.int32) for n in (parts[0], parts[1], parts[1])
         )
+        self.key_scales, self.value_scales, self.caps = (
+            np.zeros((heads, 1, tokens), dtype=np.int32) for _ in range(3)
+        )
+        self.scaled, self.capped = scaled, capped
         self.faults: list[str] = []
 
     def replay(
@@ -61,13 +75,20 @@ class TokenUse:
 
     def verdict(self, first_head: int) -> list[str]:
         """Faults: every token must count once in every head and part."""
-        for name, count in (("K", self.dots), ("exponential", self.sums), ("V", self.outputs)):
-            wrong = count != 1
+        for name, count, times in (
+            ("K", self.dots, 1),
+            ("scale of K", self.key_scales, self.scaled),
+            ("cap", self.caps, self.capped),
+            ("exponential", self.sums, 1),
+            ("scale of V", self.value_scales, self.scaled),
+            ("V", self.outputs, 1),
+        ):
+            wrong = count != times
             if wrong.any():
                 head, part, token = np.argwhere(wrong)[0]
                 self.faults.append(
-                    f"{name} of token {token} must count once with query head "
-                    f"{first_head + head}, not {count[head, part, token]} times"
+                    f"{name} of token {token} must count {'once' if times else 'never'} with "
+                    f"query head {first_head + head}, not {count[head, part, token]} times"
                 )
         return self.faults
 
@@ -130,6 +151,10 @@ class _Unit:
     def take(self, event: Event) -> None:
         if event.kind == "dot":
             self._dot(event)
+        elif event.kind in ("scale", "weight"):
+            self._scale(event)
+        elif event.kind == "cap":
+            self._count(self.use.caps, self._slot_tokens(event), event)
         elif event.kind in ("max", "sum"):
             if event.first:
                 setattr(self, event.kind, _Held())
@@ -179,9 +204,7 @@ class _Unit:
 
     def _slots(self, event: Event) -> np.ndarray:
         """Tokens of the slots that an event names, int64 [visits x slots x banks of the mask]."""
-        assert event.bases is not None
-        slots = (event.bases[:, None] + np.arange(event.slots)).ravel()
-        return self.slot_token[self._banks(event.mask)][:, slots].T.ravel()
+        return self._slot_tokens(event).ravel()
 
     def _dot(self, event: Event) -> None:
         assert event.bases is not None
@@ -190,15 +213,47 @@ class _Unit:
         tokens = places[:, :, banks]  # [visits, slots, banks]
         slots = event.bases[:, None] + np.arange(event.slots)
         self.slot_token[banks[None, None, :], slots[:, :, None]] = tokens
+        self._count(self.use.dots, tokens, event, part)
+
+    def _slot_tokens(self, event: Event) -> np.ndarray:
+        """Tokens of the slots that an event names, int64 [visits, slots, banks of the mask]."""
+        assert event.bases is not None
+        slots = event.bases[:, None] + np.arange(event.slots)
+        return self.slot_token[self._banks(event.mask)][:, slots].transpose(1, 2, 0)
+
+    def _count(self, counts: np.ndarray, tokens: np.ndarray, event: Event, part: int = 0) -> None:
+        """Counts tokens [visits, slots, banks of the mask] with every head, and takes in scores."""
         valid = tokens != NOTHING
+        banks = self._banks(event.mask)
         for j, query in enumerate(event.queries):
             if query not in self.meaning:
                 continue
             head = self.meaning[query][0]
-            np.add.at(self.use.dots[head, part], tokens[valid], 1)
+            np.add.at(counts[head, part], tokens[valid], 1)
             if event.scores is not None:
                 scores = event.scores[:, banks, j].transpose(0, 2, 1)
                 self.use.scores[head, tokens[valid]] = scores[valid]
+
+    def _scale(self, event: Event) -> None:
+        """SCLK and SCLV: the scales are those of the slots' own tokens."""
+        assert event.rows is not None
+        value = event.kind == "weight"
+        tokens = self._slot_tokens(event)
+        banks = self._banks(event.mask)
+        found = np.full_like(tokens, NOTHING)
+        for cells in self.held[value]:
+            region = cells.region
+            if region.scale_column is None:
+                continue
+            at, slot = cells.rows_at(event.rows)
+            first = (event.column - region.scale_column) * SCALES_PER_COLUMN + event.lane
+            in_row = np.arange(first, first + event.slots)
+            if not len(at) or first < 0 or in_row[-1] >= region.slots_per_row:
+                continue
+            found[at] = cells.tokens[slot[:, None] + in_row][:, :, banks]
+        if (found != tokens).any() or (tokens == NOTHING).any():
+            self.use.fault(f"SCL{'V' if value else 'K'} takes another token's scale")
+        self._count(self.use.value_scales if value else self.use.key_scales, tokens, event)
 
     def _weigh(self, event: Event) -> None:
         banks = self._banks(event.mask)

@@ -9,15 +9,20 @@ layers do not meet is shown on row intervals. Memory stays that of one channel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import gcd, prod
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from pamsim.config.spec import Organisation, SystemSpec
-from pamsim.layout.table import BLOCK_TOKENS, PLACE_FIELDS, BlockTable, Region, Segment
+from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Region, Segment
 from pamsim.model.spec import ModelSpec
+from pamsim.validate.layout_cells import (
+    read_back,
+    region_columns,
+    stored_elements,
+    stored_regions,
+)
 from pamsim.workload.step import DecodeStep
 
 
@@ -85,18 +90,21 @@ def prove_layout(
         if has != should:
             faults.append(f"{name} of the table must be {should}, not {has}")
     sound = [s for s in table.segments if _is_sound(s, table, step, model, faults)]
-    vector_bytes = model.head_dim * model.dtype_bytes
-    for regions in {held for s in sound for held in (s.key, s.value)}:
-        _check_regions(regions, vector_bytes, organisation, faults)
-    missing, duplicates = _tokens(sound, step, model, faults)
-    lost, overwritten = _read_back(sound, table, model.mla is not None, faults)
-    missing, duplicates = missing * 2 + lost, duplicates * 2 + overwritten  # K and V
+    sizes = stored_elements(model)
+    for regions in {stored_regions(s, model) for s in sound}:
+        for region, elements in zip(regions, sizes, strict=True):
+            bits = elements * model.kv_bits
+            _check_region(region, bits, model.kv_scaled, organisation, faults)
+    missing, duplicates = (n * sum(sizes) for n in _tokens(sound, step, model, faults))
+    for number, (lost, overwritten) in enumerate(read_back(sound, table, model, faults)):
+        missing += lost * sizes[number]
+        duplicates += overwritten * sizes[number]
     free = _stack(sound, table, faults)
 
     accesses = misses = 0
     for s in sound:
         for region in (*s.key, *s.value):
-            accesses += _slots(s, table) * region.vector_columns * layers
+            accesses += region_columns(region, _slots(s, table)) * layers
             misses += region.row_count(_slots(s, table)) * layers
     group_tokens: dict[tuple[int, int], int] = {}
     bank_tokens: dict[tuple[int, int], np.ndarray] = {}
@@ -108,14 +116,13 @@ def prove_layout(
     per_group = np.array(list(group_tokens.values()) or [0])
     per_bank = np.concatenate(list(bank_tokens.values()) or [np.zeros(1, np.int64)])
     context = sum(step.contexts)
-    elements = context * model.kv_heads * 2 * model.head_dim * layers
-    each = model.head_dim * layers
+    read = context * model.kv_heads * (model.head_dim + model.value_dim)
     return LayoutVerdict(
         verdict="violated" if faults else "passed",
-        kv_elements=elements,
-        duplicates=duplicates * each,
-        missing=missing * each,
-        bytes_needed=elements * model.dtype_bytes,
+        kv_elements=context * model.kv_elements_per_token_layer * layers,
+        duplicates=duplicates * layers,
+        missing=missing * layers,
+        bytes_needed=-(-read * model.kv_bits // 8) * layers,
         bytes_fetched=accesses * organisation.column_bytes * table.banks,
         column_accesses=accesses,
         row_hits=accesses - misses,
@@ -134,20 +141,23 @@ def _slots(s: Segment, table: BlockTable) -> int:
     return -(-s.tokens // table.banks)
 
 
-def _check_regions(
-    regions: tuple[Region, ...], vector_bytes: int, organisation: Organisation, faults: list[str]
+def _check_region(
+    region: Region, bits: int, scaled: bool, organisation: Organisation, faults: list[str]
 ) -> None:
-    """A vector has room in its regions, and their vectors do not meet in a row."""
-    if sum(r.vector_columns for r in regions) * organisation.column_bytes < vector_bytes:
-        faults.append(f"a vector must have {vector_bytes} bytes of columns")
-    for region in regions:
-        slots = region.slots_per_row
-        if slots < 1 or region.column < 0 or region.end_column > organisation.columns:
-            faults.append(f"a row must hold {slots} vectors")
-        if slots > 1 and region.slot_columns < region.vector_columns:
-            faults.append(f"vectors in a row must be {region.vector_columns} columns apart")
-        if region.block_rows < 1 or region.block_step < region.block_rows:
-            faults.append(f"blocks of {region.block_rows} rows must not meet")
+    """A vector has room in its region, and vectors and scales do not meet in a row."""
+    if region.vector_columns * organisation.column_bytes * 8 < bits:
+        faults.append(f"a vector must have {-(-bits // 8)} bytes of columns")
+    slots = region.slots_per_row
+    if slots < 1 or region.column < 0 or region.end_column > organisation.columns:
+        faults.append(f"a row must hold {slots} vectors")
+    if slots > 1 and region.slot_columns < region.vector_columns:
+        faults.append(f"vectors in a row must be {region.vector_columns} columns apart")
+    if region.block_rows < 1 or region.block_step < region.block_rows:
+        faults.append(f"blocks of {region.block_rows} rows must not meet")
+    if scaled != (region.scale_column is not None):
+        faults.append(f"a row must hold {'its' if scaled else 'no'} scales")
+    elif (region.scale_column or 0) + region.scale_columns > organisation.columns:
+        faults.append(f"a row must hold the scales of {slots} vectors")
 
 
 def _is_sound(
@@ -164,6 +174,14 @@ def _is_sound(
         if not 0 <= value < limit:
             faults.append(f"{name} of {what} must be between 0 and {limit - 1}, not {value}")
             return False
+    if len(stored_regions(s, model)) != len(stored_elements(model)) or not s.value:
+        faults.append(
+            f"{what} must have a region for each of {len(stored_elements(model))} vectors"
+        )
+        return False
+    if model.mla and s.value != s.key[:1]:
+        faults.append(f"V of {what} must be the latent vector of its K")
+        return False
     if s.tokens < 1 or len(s.blocks) != -(-s.tokens // BLOCK_TOKENS):
         faults.append(f"{what} must have a block for every {BLOCK_TOKENS} of its {s.tokens} tokens")
         return False
@@ -202,111 +220,6 @@ def _tokens(
             missing += int(size[times == 0].sum())
             duplicates += int(size[times > 1].sum())
     return missing, duplicates
-
-
-def _read_back(
-    segments: list[Segment], table: BlockTable, shared: bool, faults: list[str]
-) -> tuple[int, int]:
-    """Writes a tag per vector and reads it back: (not read back, overwritten) vectors of layer 0.
-
-    The first K of every block is written where BlockTable.places has it, what remains of K and V by
-    the rule of Segment's docstring; all is read by that rule, after everything of the channel has
-    been written. shared: a region that is K's and V's holds one vector for both (MLA).
-    """
-    keys, places = replace(table, segments=tuple(segments)).places(0)
-    field = {n: (places >> np.uint64(low) & np.uint64((1 << bits) - 1)).astype(np.int64)
-             for n, (low, bits) in PLACE_FIELDS.items()}  # fmt: skip
-    by_channel: dict[int, list[tuple[Segment, slice]]] = {}
-    start = 0
-    for s in segments:
-        blocks = slice(start, start := start + len(s.blocks))
-        by_channel.setdefault(s.channel, []).append((s, blocks))
-    lost = overwritten = 0
-    for channel, held in by_channel.items():
-        cells = _Cells([s for s, _ in held], table)
-        reads: list[tuple[Segment, np.ndarray, np.ndarray]] = []
-        writes: list[tuple[np.ndarray, np.ndarray]] = []
-        for s, blocks in held:
-            local = np.arange(s.tokens)
-            slot, bank = local // table.banks, local % table.banks
-            token = s.blocks[local // BLOCK_TOKENS] * BLOCK_TOKENS + local % BLOCK_TOKENS
-            for piece, region in enumerate(s.regions if shared else s.key + s.value):
-                row, column = region.row(slot), region.column_of(slot)
-                cell = cells.at(s.group, bank, row, column, region)
-                tag = _tag(s.request, s.kv_head, token, piece)
-                reads.append((s, cell, tag))
-                if piece == 0:
-                    at = {name: values[blocks] for name, values in field.items()}
-                    first = cells.at(at["group"], at["bank"], at["row"], at["column"], region)
-                    request, kv_head, block = keys[blocks].T
-                    cell, tag = cell.copy(), tag.copy()
-                    cell[::BLOCK_TOKENS] = np.where(at["channel"][:, None] == channel, first, 0)
-                    tag[::BLOCK_TOKENS] = _tag(request, kv_head, block * BLOCK_TOKENS, piece)
-                cells.write(cell, tag)
-                writes.append((cell, tag))
-        overwritten += sum(int(cells.differ(cell, tag).sum()) for cell, tag in writes)
-        for s, cell, tag in reads:
-            if wrong := int(cells.differ(cell, tag).sum()):
-                lost += wrong
-                faults.append(
-                    f"token of request {s.request}, KV head {s.kv_head} is not read back from "
-                    f"channel {s.channel}, group {s.group}"
-                )
-    return lost, overwritten
-
-
-class _Cells:
-    """The columns of one channel's rows, as many together as all vectors allow; 0 is no cell."""
-
-    def __init__(self, segments: list[Segment], table: BlockTable) -> None:
-        regions = [(r, r.row_count(_slots(s, table))) for s in segments for r in s.regions]
-        self.grain = gcd(
-            *(n for r, _ in regions for n in (r.column, r.slot_columns, r.vector_columns))
-        )
-        self.first_row = min(r.first_row for r, _ in regions)
-        last = max(r.row((rows - 1) * r.slots_per_row) for r, rows in regions)
-        columns = max(r.end_column for r, _ in regions) // self.grain
-        self.shape = table.groups, table.banks, last + 1 - self.first_row, columns
-        self._tags = np.full(1 + prod(self.shape), -1, dtype=np.int64)
-
-    def at(
-        self,
-        group: np.ndarray | int,
-        bank: np.ndarray,
-        row: np.ndarray,
-        column: np.ndarray,
-        region: Region,
-    ) -> np.ndarray:
-        """int64 [vectors, cells of one]."""
-        within = np.arange(region.vector_columns // self.grain)
-        place = (
-            np.broadcast_to(group, bank.shape)[:, None],
-            bank[:, None],
-            row[:, None] - self.first_row,
-            column[:, None] // self.grain + within,
-        )
-        inside: np.ndarray | bool = True
-        cell: np.ndarray | int = 0
-        for number, size in zip(place, self.shape, strict=True):
-            inside = inside & (number >= 0) & (number < size)
-            cell = cell * size + number
-        return np.where(inside, cell + 1, 0)
-
-    def write(self, cell: np.ndarray, tag: np.ndarray) -> None:
-        """The last write of a cell stays."""
-        self._tags[cell] = tag[:, None]
-        self._tags[0] = -1
-
-    def differ(self, cell: np.ndarray, tag: np.ndarray) -> np.ndarray:
-        """Vectors of which a cell does not hold the tag."""
-        return (self._tags[cell] != tag[:, None]).any(axis=1)
-
-
-def _tag(
-    request: np.ndarray | int, kv_head: np.ndarray | int, token: np.ndarray, piece: int
-) -> np.ndarray:
-    """A number that only this piece of a vector has (tokens < 2^28, heads < 2^12, pieces < 4)."""
-    return ((request << 12 | kv_head) << 28 | token) << 2 | piece
 
 
 def _stack(segments: list[Segment], table: BlockTable, faults: list[str]) -> int:

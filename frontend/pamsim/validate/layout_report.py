@@ -16,16 +16,17 @@ from pamsim.compiler.compiled import CompiledStep
 from pamsim.layout.table import BlockTable
 from pamsim.model.spec import ModelSpec
 from pamsim.sim import count_commands
+from pamsim.validate.layout_cells import region_columns
 from pamsim.workload.step import DecodeStep
 
 # Commands that a channel's program asks for, and the rows that it opens for them.
-_READS, _READ_ROWS = "MACbg_", "ACTbg"
+_READS, _READ_ROWS = ("MACbg_", "SCbg_"), "ACTbg"
 _WRITES, _WRITTEN_ROWS = "WR", "PREpb"  # an append closes what its first write opened
 
 
 @dataclass(frozen=True)
 class Accesses:
-    """Column accesses of a kind, and the rows opened for them; a bank group's access counts once."""
+    """Column accesses of a kind, and rows opened for them; a bank group's access counts once."""
 
     columns: int
     rows: int
@@ -58,10 +59,10 @@ class Load:
 class LayoutReport:
     """Figures of a layout for one step on one tier.
 
-    reads: attention's columns of K and V, over all passes; writes: of the appended token. tokens and
-    bytes: K tokens of all heads that a "bank", "group" or "channel" holds, and bytes that it delivers
-    in one pass over K and V. needed and fetched are the bytes of that pass: whole columns of all
-    banks of a group. Rows are rows of a bank group, of a channel, over all layers.
+    reads: attention's columns of K, V and scales, over all passes; writes: of the appended token.
+    tokens, bytes: K tokens of all heads that a "bank", "group" or "channel" holds, and bytes that
+    it delivers in one pass over K and V. needed, fetched: bytes of that pass; fetched counts whole
+    columns of all banks of a group. Rows are a bank group's, counted over a channel and all layers.
     """
 
     layout: str
@@ -124,7 +125,7 @@ def layout_report(compiled: CompiledStep, model: ModelSpec, step: DecodeStep) ->
     counts: Counter[str] = Counter()
     for program in compiled.programs:
         for name, count in count_commands(program.program).items():
-            kind = _READS if name.startswith(_READS) else name
+            kind = "read" if name.startswith(_READS) else name
             counts[kind] += count * len(program.bindings)
     tokens, fetched = _held(table, organisation.column_bytes)
     of_layer = sum(step.contexts) * model.kv_bytes_per_token_layer
@@ -133,7 +134,7 @@ def layout_report(compiled: CompiledStep, model: ModelSpec, step: DecodeStep) ->
     taken = int(used.sum()) * table.banks * organisation.row_bytes
     return LayoutReport(
         layout=table.layout,
-        reads=Accesses(counts[_READS], counts[_READ_ROWS]),
+        reads=Accesses(counts["read"], counts[_READ_ROWS]),
         writes=Accesses(counts[_WRITES], counts[_WRITTEN_ROWS]),
         bytes_needed=-(-read * model.kv_bits // 8),
         bytes_fetched=int(fetched.sum()),
@@ -154,8 +155,9 @@ def _held(table: BlockTable, column_bytes: int) -> tuple[np.ndarray, np.ndarray]
     for s in table.segments:
         per_bank = (s.tokens + np.arange(table.banks)[::-1]) // table.banks
         tokens[s.channel, s.group] += per_bank
-        columns = sum(r.vector_columns for r in s.key + s.value)
-        fetched[s.channel, s.group] += int(per_bank[0]) * columns * column_bytes  # in lockstep
+        slots = int(per_bank[0])  # of every bank: they work in lockstep
+        columns = sum(region_columns(region, slots) for region in s.key + s.value)
+        fetched[s.channel, s.group] += columns * column_bytes
     return tokens, fetched
 
 

@@ -64,7 +64,7 @@ class BusChecker:
         findings.report(
             self.checks.get(check), chunk, position[bad + 1], "finds its bus still taken"
         )
-        if check is Check.ROW_BUS:
+        if check is Check.ROW_BUS and Check.FALLING_PAIR in self.checks:
             paired = np.flatnonzero((tick[1:] == ends[:-1]) & (tick[1:] % 2 == 0))
             self._pairs(chunk, findings, position[paired], position[paired + 1])
         self.last[check] = chunk.log[chosen[-1:]].copy()

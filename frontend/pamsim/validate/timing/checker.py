@@ -14,7 +14,7 @@ import numpy as np
 from pamsim.config.spec import DeviceSpec
 from pamsim.errors import InputError
 from pamsim.validate.timing.buses import BusChecker
-from pamsim.validate.timing.families import family_names, find_family
+from pamsim.validate.timing.families import family_names, rules_on
 from pamsim.validate.timing.findings import AT_END, Findings, Outcome, TimingVerdict
 from pamsim.validate.timing.geometry import Chunk, Geometry
 from pamsim.validate.timing.pairwise import PairChecker
@@ -50,7 +50,7 @@ class Checker:
         self._counts = np.zeros(len(self._commands), np.int64)
         self._checked = 0
         self._missing: dict[str, list[str]] = {}
-        self.family = find_family(device.family)
+        self.family = rules_on(device)
         self._device = device
         if self.family is None:
             return
@@ -70,7 +70,8 @@ class Checker:
         self._notes = () if refresh else ("refresh intervals not held: the run refreshes nothing",)
         self._refresh = self._refresh_checker(device, derived, refresh)
         if self._refresh is None:
-            del checks[Check.REFRESH_INTERVAL], checks[Check.REFRESH_LIMIT]
+            for check in (Check.REFRESH_INTERVAL, Check.REFRESH_LIMIT, Check.REFRESH_TURN):
+                checks.pop(check, None)
         if not self._expected:
             del checks[Check.COUNTS]
         self._checks = checks

@@ -7,6 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import pamsim.validate.timing as package
+from pamsim.config.spec import DeviceSpec
 from pamsim.validate.timing.rule import Family
 
 
@@ -20,6 +21,12 @@ def _families() -> dict[str, Family]:
 def find_family(name: str) -> Family | None:
     """The rules of a family, None where there are none."""
     return _families().get(name)
+
+
+def rules_on(device: DeviceSpec) -> Family | None:
+    """The rules of the device's family as they hold on it, None where there are none."""
+    family = find_family(device.family)
+    return None if family is None else family.on(family, device)
 
 
 def family_names() -> tuple[str, ...]:

@@ -123,7 +123,8 @@ def _relations(
         for deep in sorted({int(table.scope[i]) for i in later_indices}):
             later = frozenset(i for i in later_indices if table.scope[i] == deep)
             for i in earlier_indices:
-                gap = gap_in_ticks(rule.gap, device, derived, table.durations[i])
+                own = {**derived, "run": table.runs[i]}
+                gap = gap_in_ticks(rule.gap, device, own, table.durations[i])
                 level = Scope(min(rule.scope, deep, int(table.scope[i])))
                 releases = merged.setdefault((level, later), {})
                 releases[i] = gap + int(table.ticks[i]) - 1

@@ -1,7 +1,8 @@
 """What a timing rule is: data. A standard or a family is tables of these types, one file each.
 
 Gaps are sums of named JEDEC parameters ("nCWL + nBL + nWR"), of `duration`, which is the earlier
-command's own duration, and of the family's derived times. They count from the last tick of the
+command's own duration, of `run`, which is the time from the first to the last column of a macro
+command, and of the family's derived times. They count from the last tick of the
 earlier command to the last tick of the later one, so between the starts (the ticks of a log)
 
     gap = parameter + (bus ticks of the earlier - 1) - (bus ticks of the later - 1)
@@ -16,7 +17,7 @@ from enum import Enum, IntEnum
 
 from pamsim.config.spec import DeviceSpec, PimUnit
 
-_NAME = re.compile(r"([A-Za-z]+)(?:_q?(\d+))?")
+_NAME = re.compile(r"([A-Za-z]+)(?:_q?(\d+))?(?:_c(\d+))?")
 
 
 class Bus(Enum):
@@ -51,7 +52,8 @@ class RowUse(IntEnum):
 class CommandKind:
     """A command, or with operands a set of commands that differ in one number.
 
-    `cycles(pim, operand)` is the command's duration in PU or RU cycles.
+    `cycles(pim, operand)` is the command's duration in PU or RU cycles. `run(device, operand,
+    columns)` is in ticks.
     """
 
     name: str  # without the operand: "MACbg"
@@ -61,6 +63,7 @@ class CommandKind:
     row_use: RowUse = RowUse.NONE
     falling_edge: bool = False  # may start on an even tick
     cycles: Callable[[PimUnit, int], int] | None = None
+    run: Callable[[DeviceSpec, int, int], int] | None = None  # macro: see `run` above
     names_row: bool = False  # its address names a row ...
     names_column: bool = False  # ... and a column
 
@@ -118,22 +121,31 @@ class Check(Enum):
     REFRESH_OPEN = "refresh with an open bank"
     REFRESH_INTERVAL = "refresh interval"
     REFRESH_LIMIT = "refresh postponed too long"
+    REFRESH_TURN = "refresh out of turn"
     COUNTS = "expected counts"
 
 
 @dataclass(frozen=True)
 class RefreshRule:
-    """The k-th `command` of a node of `scope` issues in [k x interval, (k + 1) x interval]."""
+    """The k-th `command` of a node of `scope` issues in [k x interval, (k + late) x interval].
+
+    With `in_turn`, a scope below: the nodes of that scope take turns, in their order.
+    """
 
     command: str
     scope: Scope
     interval: str
     postponed: int  # beyond (k + postponed) x interval the standard itself is broken
+    late: int = 1
+    in_turn: Scope | None = None
 
 
 @dataclass(frozen=True)
 class Family:
-    """All that the checker knows of an instruction family."""
+    """All that the checker knows of an instruction family.
+
+    `on(family, device)`: its rules on a device that differs from the others.
+    """
 
     name: str
     kinds: tuple[CommandKind, ...]
@@ -142,6 +154,7 @@ class Family:
     checks: Mapping[Check, Rule]
     refresh: RefreshRule | None = None
     derived: Callable[[DeviceSpec], Mapping[str, int]] = field(default=lambda _device: {})  # ticks
+    on: Callable[[Family, DeviceSpec], Family] = field(default=lambda family, _device: family)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -163,6 +176,12 @@ def split_operand(name: str) -> tuple[str, int | None]:
     if found is None:
         return name, None
     return found[1], int(found[2]) if found[2] else None
+
+
+def columns_of(name: str) -> int:
+    """Columns that a command reads in its row: `MACseq_q1_c32` -> 32, `MACbg_q1` -> 1."""
+    found = _NAME.fullmatch(name)
+    return int(found[3]) if found is not None and found[3] else 1
 
 
 def cycles_to_ticks(cycles: int, ticks_per_second: int, clock_hz: int) -> int:

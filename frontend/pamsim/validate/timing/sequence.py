@@ -10,7 +10,7 @@ import numpy as np
 
 from pamsim.config.spec import DeviceSpec
 from pamsim.errors import InputError, did_you_mean
-from pamsim.validate.timing.families import family_names, find_family
+from pamsim.validate.timing.families import family_names, rules_on
 from pamsim.validate.timing.geometry import Geometry
 from pamsim.validate.timing.rule import RowUse, Scope
 from pamsim.validate.timing.table import CommandTable
@@ -52,7 +52,7 @@ def check_sequence(
     unordered: streams whose finals may change places (`fifo` streams); their sets are compared.
     Raises InputError for a family without a command table, or levels that do not fit.
     """
-    family = find_family(device.family)
+    family = rules_on(device)
     if family is None:
         raise InputError(
             f"family must be one with timing rules, not {device.family!r}",

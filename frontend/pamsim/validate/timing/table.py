@@ -11,6 +11,7 @@ from pamsim.validate.timing.rule import (
     Bus,
     CommandKind,
     Family,
+    columns_of,
     cycles_to_ticks,
     split_operand,
 )
@@ -20,7 +21,7 @@ class CommandTable:
     """Arrays over command indices, one entry more than there are commands for "no command".
 
     ticks int64 [n + 1], scope int8 (-1 unknown), row_use int8, row_bus, column_bus, falling_edge,
-    names_row, names_column bool. `durations[i]` is in ticks, or None.
+    names_row, names_column bool. `durations[i]` is in ticks, or None; `runs[i]` is in ticks.
     """
 
     def __init__(self, family: Family, device: DeviceSpec, commands: Sequence[str]) -> None:
@@ -28,6 +29,7 @@ class CommandTable:
         kinds = {kind.name: kind for kind in family.kinds}
         self.kinds: list[CommandKind | None] = []
         self.durations: list[int | None] = []
+        self.runs: list[int] = []
         for name in self.names:
             base, operand = split_operand(name)
             kind = kinds.get(base)
@@ -37,6 +39,10 @@ class CommandTable:
             if kind is not None and kind.cycles is not None and operand is not None:
                 cycles = kind.cycles(device.pim, operand)
                 duration = cycles_to_ticks(cycles, device.ticks_per_second, device.pim.clock_hz)
+            run = 0
+            if kind is not None and kind.run is not None and operand is not None:
+                run = kind.run(device, operand, columns_of(name))
+            self.runs.append(run)
             self.kinds.append(kind)
             self.durations.append(duration)
         padded: list[CommandKind | None] = [*self.kinds, None]
