@@ -20,6 +20,7 @@ from pamsim.model import load_model
 from pamsim.validate import functional_bound as bounds
 from pamsim.validate import prove_function
 from pamsim.validate.functional_data import SCORES, convert, draw, to_bf16
+from pamsim.validate.functional_quantise import Stored
 from pamsim.validate.functional_run import PairRunner
 from pamsim.workload.step import DecodeStep
 from pim_isa import Arithmetic, Instruction, Program, encode, load
@@ -225,7 +226,7 @@ def test_saturated_outputs_are_counted_and_fail() -> None:
     data = draw(
         seed=0, request=0, kv_head=0, heads=2, head_dim=64, tokens=400, dtype="fp16", scores="equal"
     )
-    data = replace(data, value=np.full_like(data.value, 2000))
+    data = replace(data, value=Stored(data.value.form, np.full_like(data.value[:], 2000), None))
     outcome = PairRunner(compiled, 64, 2).run(0, 0, data)
     assert outcome.faults == () and outcome.saturations.total > 0
     assert np.isfinite(outcome.output).all() and (np.abs(outcome.output) <= 2000).all()
@@ -261,7 +262,7 @@ def test_patterns_have_the_scores_they_say(dim: int) -> None:
 
 def test_reference_is_softmax_attention() -> None:
     data = draw(seed=1, request=0, kv_head=0, heads=2, head_dim=64, tokens=9, dtype="fp16")
-    q, k, v = (x.astype(np.float64) for x in (data.query, data.key, data.value))
+    q, k, v = (x.astype(np.float64) for x in (data.query, data.key[:], data.value[:]))
     for head in range(2):
         weight = [math.exp(sum(q[head, c] * k[i, c] for c in range(64)) / 8) for i in range(9)]
         expected = sum(w * v[i] for i, w in enumerate(weight)) / sum(weight)

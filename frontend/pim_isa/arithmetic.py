@@ -1,9 +1,9 @@
 """The numbers of a PIM unit: formats, rounding, order of additions, saturation.
 
-Operands are FP16, or K and V elements of a packed format (`pim_isa.formats`) against FP16 queries and
-exponentials. Such a product has at most 22 significant bits and is exact in FP32. An INT8 or INT4 V is
-weighed with exponential x scale, 22 bits in FP32; that product is rounded. Every FP32 operation rounds
-to nearest, ties to even; there is no fused multiply-add.
+Operands are FP16, or K and V elements of a packed format (`pim_isa.formats`) against FP16 queries
+and exponentials. Such a product has at most 22 significant bits and is exact in FP32. An INT8 or
+INT4 V is weighed with exponential x scale, 22 bits in FP32; that product is rounded. Every FP32
+operation rounds to nearest, ties to even; there is no fused multiply-add.
 """
 
 from __future__ import annotations

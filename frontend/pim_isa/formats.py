@@ -1,7 +1,7 @@
 """Formats of stored K and V elements: FP16, and packed ones of 8 and 4 bits.
 
-A column holds 16 x `pack` elements: element e of a packed column is byte e, of INT4 the low (e even)
-or high half of byte e div 2. FP8 is E4M3 of the Open Compute Project's 8-bit floating point
+A column holds 16 x `pack` elements: element e of a packed column is byte e, of INT4 the low (e
+even) or high half of byte e div 2. FP8 is E4M3 of the Open Compute Project's 8-bit floating point
 specification (revision 1.0): bias 7, subnormals, largest number 448, no infinity, 0x7F and 0xFF are
 NaN. Integers are two's complement.
 """

@@ -1,6 +1,7 @@
 """Instruction tables: one TOML file per device family, loaded into frozen types and checked.
 
-A family is a file `tables/<family>.toml`; nothing else lists the families.
+A family is a file `tables/<family>.toml`, here or in a folder of `pim_isa.plugins`; nothing else
+lists the families.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from pim_isa.errors import IsaError, did_you_mean
 from pim_isa.expression import Expression, parse
+from pim_isa.plugins import folders
 from pim_isa.program import Instruction
 
 MAX_UNIT = 4  # levels that the binary form has room for
@@ -156,20 +159,29 @@ def check_value(mnemonic: str, f: Field, value: int) -> None:
 
 def families() -> tuple[str, ...]:
     """The known device families, sorted."""
-    names = (entry.name for entry in files("pim_isa").joinpath("tables").iterdir())
-    return tuple(sorted(n.removesuffix(".toml") for n in names if n.endswith(".toml")))
+    return tuple(sorted(_tables()))
+
+
+def _tables() -> dict[str, Path]:
+    """Family -> its file; the packages' own before those of others."""
+    own = Path(str(files("pim_isa").joinpath("tables")))
+    found: dict[str, Path] = {}
+    for folder in (own, *folders("tables")):
+        for path in folder.glob("*.toml"):
+            found.setdefault(path.stem, path)
+    return found
 
 
 @cache
 def load(family: str) -> InstructionTable:
     """The table of a family. Raises IsaError for an unknown family or an unsound table."""
-    if family not in families():
+    tables = _tables()
+    if family not in tables:
         raise IsaError(
             f"instruction set must be one of the known families, not {family!r}",
-            hint=did_you_mean(family, families()),
+            hint=did_you_mean(family, tables),
         )
-    text = files("pim_isa").joinpath("tables", f"{family}.toml").read_text(encoding="utf-8")
-    table = parse_table(text)
+    table = parse_table(tables[family].read_text(encoding="utf-8"))
     if table.family != family:
         raise IsaError(f"{family}.toml must say family = {family!r}, not {table.family!r}")
     return table

@@ -31,6 +31,7 @@ COMMANDS = {
     "trace": ("trace", "The DRAM commands of a program: write, show, convert."),
     "simulate": ("simulate", "Run programs cycle by cycle, without proofs."),
     "validate": ("validate", "Prove programs, layout and command timing."),
+    "timeline": ("timeline", "What a step waited for, and its timeline for Perfetto."),
     "check": ("check", "Recompute every sum of a result from its parts."),
     "isa": ("isa", "Instruction sets: show, asm, disasm, check."),
     "config": ("config", "Machine descriptions: list, show, check, schema."),

@@ -3,9 +3,9 @@
 The buffer is shared in time: in the K phase it holds n queries and the tile's scores, in the V
 phase n outputs and the tile's P. n is the largest number of queries for which n x (2 d + 2 T) bytes
 fit with T of at least `min_tile_tokens` tokens a bank. A head dimension that leaves no room for one
-query is worked on in parts; then the scores of the K phase are FP32 partial sums of 4 bytes. So they
-are where K comes in pieces (latent attention) or has scales, which multiply finished sums; P times
-the scales of V is FP32 in the V phase. Queries and outputs are FP16 whatever K and V are.
+query is worked on in parts; then the scores of the K phase are FP32 partial sums of 4 bytes. So
+they are where K comes in pieces (latent attention) or has scales, which multiply finished sums; P
+times the scales of V is FP32 in the V phase. Queries and outputs are FP16 whatever K and V are.
 """
 
 from __future__ import annotations

@@ -98,7 +98,12 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         ticks_per_second=ck_hz * model.ticks_per_ck,
         timing_ck=timing,
         pim=_pim(model),
-        energy=build_energy(model.energy, timing.get("nRFC"), ck_hz),
+        energy=build_energy(
+            model.energy,
+            timing.get("nRFC"),
+            ck_hz,
+            refreshed_banks(organisation) if "nREFIpb" in timing else None,
+        ),
         constants=tuple(_device_constants(model, timing, ck_hz)),
         peak_rule="",
         peak_bytes_per_second=0,
@@ -205,10 +210,21 @@ def _templates(model: DeviceModel, patterns: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n for p in patterns for n in expand_pattern(model, p)))
 
 
+def refreshed_banks(organisation: Organisation) -> int:
+    """Banks that one REFab refreshes: those of a pseudo-channel."""
+    return organisation.groups_per_channel * organisation.banks // organisation.pseudo_channels
+
+
 def build_energy(
-    model: EnergyModel, nrfc: int | None = None, ck_hz: int | None = None
+    model: EnergyModel,
+    nrfc: int | None = None,
+    ck_hz: int | None = None,
+    banks: int | None = None,
 ) -> EnergyTable:
-    """The table in canonical units; with a device's nRFC also `refresh_all_bank_pj`, one REFab."""
+    """The table in canonical units; with a device's nRFC also `refresh_all_bank_pj`, one REFab.
+
+    banks: that are refreshed one by one; adds `refresh_per_bank_pj`, each one's share of a REFab.
+    """
     constants: list[Constant] = []
     for path, constant in constants_in(model.constants):
         name = str(path[0])
@@ -227,6 +243,16 @@ def build_energy(
                 scope=power.scope,
             )
         )
+        if banks:
+            constants.append(
+                Constant(
+                    name="refresh_per_bank_pj",
+                    value=float(power.value) * nrfc / ck_hz * 1e9 / banks,
+                    unit="pJ",
+                    source=f"derived: refresh_all_bank_pj / {banks} banks ({power.source})",
+                    scope="bank",
+                )
+            )
     return EnergyTable(tuple(constants))
 
 

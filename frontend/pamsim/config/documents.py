@@ -14,6 +14,7 @@ from typing import Any
 import ramulator_configs
 from pamsim.config.reader import DataPath, Document, read
 from pamsim.errors import InputError, Position, did_you_mean
+from pim_isa.plugins import folders
 
 KINDS = ("device", "energy", "host", "link", "system")
 ROOT = Path(ramulator_configs.__file__).parent
@@ -39,7 +40,16 @@ def list_configs(kind: str) -> tuple[str, ...]:
     """Names of the descriptions of a kind ("device", "energy", "host", "link", "system")."""
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
-    return tuple(sorted(p.stem for p in (ROOT / kind).glob("*.yaml")))
+    return tuple(sorted(_named(kind)))
+
+
+def _named(kind: str, part: str = "") -> dict[str, Path]:
+    """Name -> file of a kind, or of its bases; the package's own before those of others."""
+    found: dict[str, Path] = {}
+    for folder in (ROOT / kind, *folders(kind)):
+        for path in (folder / part).glob("*.yaml"):
+            found.setdefault(path.stem, path)
+    return found
 
 
 def locate(
@@ -57,10 +67,10 @@ def locate(
             return path
         near = did_you_mean(path.name, _siblings(path))
         raise InputError(f"{kind} must be an existing file, not {reference[:100]!r}", place, near)
-    known = {p.stem: p for p in (ROOT / kind).glob("*.yaml")}
+    known = _named(kind)
     found = known.get(reference)
     if found is None and beside is not None:
-        found = {p.stem: p for p in (ROOT / kind / "base").glob("*.yaml")}.get(reference)
+        found = _named(kind, "base").get(reference)
     if found is None:
         hint = did_you_mean(reference[:100], known)
         raise InputError(

@@ -44,6 +44,7 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
             _integer(model.pipeline_parallel, "number") if model.pipeline_parallel else 1
         ),
         attention=model.attention,
+        placement=model.placement,
         fill_limit=float(canonical(model.fill_limit, "number")) if model.fill_limit else 1.0,
         interconnect=None if model.interconnect is None else _link(model.interconnect, 0),
         constants=own_constants(model),

@@ -365,6 +365,7 @@ class SystemModel(Titled):
     interconnect: LinkModel | None = None
     fill_limit: Fraction01 | None = None
     attention: Literal["pim", "host"] = "pim"
+    placement: Literal["shares", "requests"] = "shares"
 
 
 MODELS: dict[str, type[Titled]] = {

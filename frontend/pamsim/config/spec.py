@@ -217,6 +217,7 @@ class SystemSpec:
     pipeline_parallel: int = 1
     interconnect: LinkSpec | None = None  # between instances, one direction of one of them
     attention: Literal["pim", "host"] = "pim"  # who attends: the memory devices, or the NPU
+    placement: Literal["shares", "requests"] = "shares"  # over the tiers: placement.split
     fill_limit: float = 1.0  # of a tier's free bytes, that KV cache takes before the next tier
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved

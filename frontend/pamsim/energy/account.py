@@ -69,6 +69,7 @@ CHARGES = (
     Charge("read", "read_bits", "bit", "channel", READ_PATH),
     Charge("write", "write_bits", "bit", "channel", WRITE_PATH),
     Charge("refresh", "refreshes", "REFab", "pseudo-channel", ("refresh_all_bank_pj",)),
+    Charge("refresh_per_bank", "bank_refreshes", "REFpb", "bank", ("refresh_per_bank_pj",)),
 )  # fmt: skip
 
 # The preset "PU power = 3 x a read": one term in place of a MAC's cell read and arithmetic.

@@ -35,6 +35,7 @@ class CommandWork:
     read_bits: int = 0  # a bank to the stack's pins
     write_bits: int = 0  # the stack's pins to a bank
     refreshes: int = 0  # of a pseudo-channel
+    bank_refreshes: int = 0  # of a bank
 
 
 class EnergyFamily(Protocol):
@@ -71,7 +72,10 @@ def banks_of(name: str, device: DeviceSpec) -> int | None:
 
 def split_name(name: str) -> tuple[str, int | None]:
     """Stem and operand of a command's name: "MACbg_q2" -> ("MACbg", 2), "ACT" -> ("ACT", None)."""
-    stem, _, operand = name.partition("_")
-    if not operand:
-        return name, None
-    return stem, int(operand.removeprefix("q"))
+    stem, *operands = name.split("_")
+    return stem, int(operands[0].removeprefix("q")) if operands else None
+
+
+def columns_of(name: str) -> int:
+    """Columns of a macro command: "MACseq_q2_c32" -> 32; 1 for any other."""
+    return int(name.partition("_c")[2] or 1)

@@ -1,9 +1,9 @@
 """Rows of latent attention (MLA): the latent vector is a part of K and the whole of V, stored once.
 
-Latent vectors and rope parts lie in rows of their own. Both come in blocks of as many slots as a row
-of rope parts holds, the rope row behind the latent rows of its block, so that both move alike from
-tile to tile. With DeepSeek-V3's 512 + 64 FP16 elements and rows of 1 KiB a row holds one latent
-vector or eight rope parts, and a block is 8 + 1 rows.
+Latent vectors and rope parts lie in rows of their own. Both come in blocks of as many slots as a
+row of rope parts holds, the rope row behind the latent rows of its block, so that both move alike
+from tile to tile. With DeepSeek-V3's 512 + 64 FP16 elements and rows of 1 KiB a row holds one
+latent vector or eight rope parts, and a block is 8 + 1 rows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def latent_shape(model: ModelSpec, mla: MlaSpec, organisation: Organisation) -> 
     """The rows of a model with latent attention. Raises InputError when a part does not fit one."""
     if model.kv_scaled:
         raise InputError(
-            f"kv_dtype of {model.name} must be fp16, bf16 or fp8, not {model.kv_dtype!r}: in latent "
-            "attention (MLA) one vector is both K and V, and has no scale of its own as either"
+            f"kv_dtype of {model.name} must be fp16, bf16 or fp8, not {model.kv_dtype!r}: latent "
+            "attention (MLA) has one vector for K and V, without a scale of its own as either"
         )
     latent = columns_of(mla.kv_rank, model, organisation)
     rope = columns_of(mla.rope_dim, model, organisation)

@@ -58,7 +58,7 @@ class Region:
         return self.column + slot % self.slots_per_row * self.slot_columns
 
     def scale_place(self, slot: int) -> tuple[int, int]:
-        """Column of a slot's scale, and which FP16 number of it. Raises ValueError without scales."""
+        """Column of a slot's scale, and which FP16 number of it. ValueError where none has one."""
         if self.scale_column is None:
             raise ValueError("region must hold scales")
         columns, lane = divmod(slot % self.slots_per_row, SCALES_PER_COLUMN)

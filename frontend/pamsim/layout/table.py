@@ -7,7 +7,7 @@ to the row: a table holds layer 0 and says how layers stack.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import lcm
 from typing import Protocol
 
@@ -37,7 +37,7 @@ class BlockTable:
     layers: int
     channels: int
     groups: int  # per channel
-    banks: int  # places of a group that tokens lie in: its banks, x the chips that hold a token each
+    banks: int  # places of a group for tokens: its banks, times the chips with a token each
     key_columns: int  # columns of a K vector at one place, every piece padded to whole columns
     value_columns: int
     segments: tuple[Segment, ...]  # by channel, group and row
@@ -56,31 +56,36 @@ class BlockTable:
 
         Returns (keys int64 [n, 3] of request, KV head, block; places uint64 [n]).
         """
-        keys, places = [], []
-        for s in self.segments:
-            base = int(self.rows_per_layer[s.channel, s.group]) * layer
-            first = np.arange(len(s.blocks), dtype=np.int64) * BLOCK_TOKENS
-            slot = first // self.banks
-            fields: dict[str, np.ndarray | int] = {
-                "column": s.key[0].column_of(slot),
-                "row": base + s.key[0].row(slot),
-                "bank": first % self.banks,
-                "group": s.group,
-                "channel": s.channel,
-            }
-            places.append(_packed(fields, len(first)))
-            pair = np.broadcast_to([s.request, s.kv_head], (len(first), 2))
-            keys.append(np.column_stack([pair, s.blocks]))
-        if not keys:
-            return np.empty((0, 3), np.int64), np.empty(0, np.uint64)
-        return np.concatenate(keys), np.concatenate(places)
-
-
-def _packed(fields: dict[str, np.ndarray | int], count: int) -> np.ndarray:
-    place = np.zeros(count, np.uint64)
-    for name, (low, _) in PLACE_FIELDS.items():
-        place |= np.asarray(fields[name]).astype(np.uint64) << np.uint64(low)
-    return place
+        numbers = np.array(
+            [
+                (s.request, s.kv_head, s.channel, s.group, len(s.blocks), *astuple(s.key[0])[:7])
+                for s in self.segments
+            ],
+            np.int64,
+        ).reshape(-1, 12)
+        of = np.repeat(np.arange(len(numbers)), numbers[:, 4])
+        within = np.arange(len(of)) - (np.cumsum(numbers[:, 4]) - numbers[:, 4])[of]
+        request, kv_head, channel, group, _, *region = numbers[of].T
+        first_row, slots_per_row, slot_columns, column, _, block_rows, block_step = region
+        slot, bank = np.divmod(within * BLOCK_TOKENS, self.banks)
+        row, in_row = np.divmod(slot, slots_per_row)
+        block, in_block = np.divmod(row, block_rows)
+        fields = {
+            "column": column + in_row * slot_columns,
+            "row": first_row
+            + block * block_step
+            + in_block
+            + self.rows_per_layer[channel, group] * layer,
+            "bank": bank,
+            "group": group,
+            "channel": channel,
+        }
+        places = np.zeros(len(of), np.uint64)
+        for name, (low, _) in PLACE_FIELDS.items():
+            places |= fields[name].astype(np.uint64) << np.uint64(low)
+        blocks = [s.blocks for s in self.segments]
+        keys = np.column_stack([request, kv_head, np.concatenate(blocks or [request])])
+        return keys, places
 
 
 class Layout(Protocol):

@@ -1,8 +1,9 @@
 """How the KV tokens of a step are divided over the tiers of an instance.
 
-`fill`: the fastest tier takes what it has room for, then the next one. Every request has the same
-share of each tier, in whole blocks: its newest tokens lie in the fastest tier, its oldest in the
-slowest; the token that the step appends lies in the first tier that holds any.
+The fastest tier takes what it has room for, then the next one. `shares`: every request has the same
+share of each tier, in whole blocks. `requests`: one request after the other, whole ones where they
+fit. In both the newest tokens of a request lie in the fastest tier and its oldest in the slowest;
+the token that the step appends lies in the first tier that holds any.
 """
 
 from __future__ import annotations
@@ -21,12 +22,7 @@ BLOCK_TOKENS = 16
 def fill_tokens(contexts: Sequence[int], room_tokens: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Tokens of each request in each tier: [tiers][requests]. room_tokens: of each tier, fastest
     first, in tokens of one layer. Raises CapacityError when they do not fit."""
-    total = sum(contexts)
-    if total > sum(room_tokens):
-        raise CapacityError(
-            f"KV tokens of the step must fit the {sum(room_tokens)} that the tiers have room for, "
-            f"not {total}: {total - sum(room_tokens)} tokens too much"
-        )
+    _check_room(contexts, room_tokens)
     left = list(contexts)
     tiers: list[tuple[int, ...]] = []
     for room in room_tokens:
@@ -39,6 +35,30 @@ def fill_tokens(contexts: Sequence[int], room_tokens: Sequence[int]) -> tuple[tu
         left = [n - t for n, t in zip(left, taken, strict=True)]
         tiers.append(taken)
     return _settle(tiers, left, room_tokens)
+
+
+def fill_requests(
+    contexts: Sequence[int], room_tokens: Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """As fill_tokens, but one request after the other."""
+    _check_room(contexts, room_tokens)
+    free, tiers = list(room_tokens), [[0] * len(contexts) for _ in room_tokens]
+    for request, context in enumerate(contexts):
+        left = context
+        for tier, taken in enumerate(tiers):
+            taken[request] = min(left, free[tier])
+            left -= taken[request]
+            free[tier] -= taken[request]
+    return tuple(tuple(taken) for taken in tiers)
+
+
+def _check_room(contexts: Sequence[int], room_tokens: Sequence[int]) -> None:
+    total = sum(contexts)
+    if total > sum(room_tokens):
+        raise CapacityError(
+            f"KV tokens of the step must fit the {sum(room_tokens)} that the tiers have room for, "
+            f"not {total}: {total - sum(room_tokens)} tokens too much"
+        )
 
 
 def _settle(

@@ -14,25 +14,30 @@ from pamsim.model.spec import ModelSpec
 from pamsim.placement.assignment import TierAssignment
 from pamsim.placement.shard import Shard
 from pamsim.placement.share import TierShare
-from pamsim.placement.split import fill_tokens, newest_first
+from pamsim.placement.split import fill_requests, fill_tokens, newest_first
 from pamsim.workload.layers import LayerClass, layer_classes
 from pamsim.workload.step import DecodeStep
 
 
 def tier_shares(
-    shard: Shard, system: SystemSpec, assignment: TierAssignment | None = None
+    shard: Shard,
+    system: SystemSpec,
+    assignment: TierAssignment | None = None,
+    *,
+    fits: bool = False,
 ) -> tuple[TierShare, ...]:
     """What each tier holds, by class of layers and then by tier; tiers without tokens left out.
 
     assignment: of the shard's step, for every layer of its model; the system's `fill` if not
-    given. Raises CapacityError when the tiers have no room, InputError when the assignment names
+    given. fits: hold a machine of one tier to its bytes, too, where no layout does it row by row.
+    Raises CapacityError when the tiers have no room, InputError when the assignment names
     other tiers or does not add up to the step.
     """
     classes = layer_classes(shard.model, shard.step)
     shares: list[TierShare] = []
     for number, kind in enumerate(classes):
         given = (
-            _filled(shard, system, classes)[number]
+            _filled(shard, system, classes, fits)[number]
             if assignment is None
             else _counted(assignment, kind, system)
         )
@@ -84,10 +89,10 @@ def room_bytes(tier: TierSpec, system: SystemSpec, model: ModelSpec) -> int:
 
 
 def _filled(
-    shard: Shard, system: SystemSpec, classes: Sequence[LayerClass]
+    shard: Shard, system: SystemSpec, classes: Sequence[LayerClass], fits: bool = False
 ) -> list[tuple[tuple[int, ...], ...]]:
     """[classes][tiers][requests]: every class has the same share of each tier."""
-    if len(system.tiers) == 1:
+    if len(system.tiers) == 1 and not fits:
         return [(kind.step.contexts,) for kind in classes]
     each = shard.model.kv_bytes_per_token_layer
     need = sum(sum(k.step.contexts) * len(k.layers) for k in classes) * each
@@ -104,11 +109,12 @@ def _filled(
             "a smaller batch, shorter contexts, or more in a tier",
         )
     found = []
+    fill = fill_requests if system.placement == "requests" else fill_tokens
     for kind in classes:
         tokens = sum(kind.step.contexts)
         room_tokens = [room * tokens // need for room in rooms]
         room_tokens[-1] = max(room_tokens[-1], tokens - sum(room_tokens[:-1]))
-        found.append(fill_tokens(kind.step.contexts, room_tokens))
+        found.append(fill(kind.step.contexts, room_tokens))
     return found
 
 

@@ -55,6 +55,7 @@ def _system(system: SystemSpec) -> dict[str, Any]:
         "name": system.name,
         "instances": system.instances,
         "attention": system.attention,
+        "placement": system.placement,
         "tensor_parallel": system.tensor_parallel,
         "pipeline_parallel": system.pipeline_parallel,
         "layout": system.layout,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 TASKS = {
-    "attention": "attention in memory",
+    "attention": "attention",
     "reduction": "merging split heads",
     "qkv_projection": "Q, K, V projections",
     "query_broadcast": "queries to memory",
@@ -72,6 +72,7 @@ TERMS = {
     "background_waiting": "standby, channel idle",
     "background_open_banks": "standby of further open banks",
     "refresh": "refresh in attention",
+    "refresh_per_bank": "refresh bank by bank",
     "refresh_unsimulated": "refresh outside attention",
     "arithmetic": "projections and FFN",
 }

@@ -29,7 +29,7 @@ class HostLayer:
 def host_layers(shard: Shard, system: SystemSpec) -> dict[int, HostLayer]:
     """By number in the shard's model. Raises CapacityError where the tiers have no room."""
     by_layers: dict[tuple[int, ...], list[TierShare]] = {}
-    for share in tier_shares(shard, system):
+    for share in tier_shares(shard, system, fits=True):
         by_layers.setdefault(share.layers, []).append(share)
     found: dict[int, HostLayer] = {}
     for layers, shares in by_layers.items():

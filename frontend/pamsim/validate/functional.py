@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from pamsim.compiler.compiled import CompiledStep
 from pamsim.model.spec import ModelSpec
 from pamsim.validate import functional_bound as bounds
 from pamsim.validate.functional_data import PairData, draw
+from pamsim.validate.functional_latent import draw_latent, projected
+from pamsim.validate.functional_quantise import stored_format
 from pamsim.validate.functional_run import PairOutcome, PairRunner
 from pamsim.workload.step import DecodeStep
 
@@ -71,7 +73,13 @@ def prove_function(
     if find_spec(family):
         prove: Callable[..., FunctionalVerdict] = import_module(family).prove_function
         return prove(compiled, model, step, seed=seed, mode=mode, scores=scores)
-    runner = PairRunner(compiled, model.head_dim, model.group_size)
+    runner = PairRunner(
+        compiled,
+        model.value_dim,
+        model.group_size,
+        form=stored_format(model),
+        capped=model.softcap is not None,
+    )
     return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
 
 
@@ -186,22 +194,28 @@ def _prove_pair(
 ) -> _PairResult:
     """Draws, runs and judges; the numbers of one pair at a time are in memory."""
     request, kv_head = pair
-    data = draw(
-        seed=seed,
-        request=request,
-        kv_head=kv_head,
-        heads=model.group_size,
-        head_dim=model.head_dim,
-        tokens=step.contexts[request],
-        dtype=model.dtype,
-        scores=scores,
-    )
+    common: dict[str, Any] = {
+        "seed": seed,
+        "request": request,
+        "heads": model.group_size,
+        "tokens": step.contexts[request],
+        "dtype": model.dtype,
+        "scores": scores,
+        "form": runner.form,
+        "softcap": model.softcap,
+    }
+    if model.mla:
+        data = draw_latent(model.mla, scale=model.attention_scale, **common)
+    else:
+        data = draw(kv_head=kv_head, head_dim=model.head_dim, scale=model.softmax_scale, **common)
     return _judge(runner, pair, data, runner.run(request, kv_head, data))
 
 
 def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome) -> _PairResult:
     """All statements of docs/functional-proof.md about one pair."""
     tiling, table = runner.compiled.tiling, runner.compiled.table
+    scaled = runner.form.scaled
+    columns = table.key_columns * runner.form.pack + scaled
     ref = bounds.reference(data)
     segments = runner.segments(*pair)
     merges = runner.partials * bounds.merge_count(
@@ -218,9 +232,10 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
     if not faults:
         output = outcome.output.astype(np.float64)
         stored = outcome.scores.astype(np.float64)
-        values = bounds.value_bound(stored, ref.largest, tiling.tokens, merges, runner.arithmetic)
-        rounding = bounds.rounding_bound(ref.largest, tiling.tokens, merges)
-        faults += _check_scores(runner, ref, stored)
+        additions = tiling.tokens + scaled  # the product with a scaled exponential rounds too
+        values = bounds.value_bound(stored, ref.largest, additions, merges, runner.arithmetic)
+        rounding = bounds.rounding_bound(ref.largest, additions, merges)
+        faults += _check_scores(runner, ref, stored, columns)
         if not bounds.within_hull(output, ref, rounding):
             faults.append("output leaves the hull of V")
         own = np.abs(output - bounds.softmax_mean(stored, data.value)).max(axis=1)
@@ -230,8 +245,10 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
                 f"{values[np.argmax(own - values)]:.3g}, not {own.max():.3g}"
             )
         if ref.score_max <= bounds.SCORE_LIMIT:
+            limits = bounds.attention_bound(ref, columns, values, runner.arithmetic)
+            if data.latent is not None:
+                output, limits = projected(output, limits, data.latent)
             errors = np.abs(output - ref.output).max(axis=1)
-            limits = bounds.attention_bound(ref, table.key_columns, values, runner.arithmetic)
             if (errors > limits).any():
                 faults.append(
                     f"error against dense attention must be at most "
@@ -245,7 +262,7 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
         error,
         bound,
         name,
-        ref.largest,
+        ref.largest_value if "dense" in name else ref.largest,
         ref.score_max,
         outcome.saturations.total,
         data.clipped,
@@ -253,12 +270,12 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
     )
 
 
-def _check_scores(runner: PairRunner, ref: bounds.Reference, stored: np.ndarray) -> list[str]:
-    """Every stored score is q.k up to its rounding; beyond the FP16 range it is +-65504."""
-    expected = ref.folded_scores
-    tolerance = bounds.score_tolerance(ref, runner.compiled.table.key_columns, runner.arithmetic)
-    if runner.arithmetic.score_dtype == "fp16" and runner.arithmetic.saturate:
-        expected = np.clip(expected, -65504.0, 65504.0)
+def _check_scores(
+    runner: PairRunner, ref: bounds.Reference, stored: np.ndarray, columns: int
+) -> list[str]:
+    """Every stored score is q.k, capped, up to its rounding; beyond the FP16 range it saturates."""
+    expected = bounds.expected_scores(ref, runner.arithmetic)
+    tolerance = bounds.score_tolerance(ref, columns, runner.arithmetic)
     wrong = ~(np.abs(stored - expected) <= tolerance)
     if not wrong.any():
         return []

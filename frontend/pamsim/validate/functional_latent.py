@@ -1,8 +1,8 @@
 """Latent attention (MLA) in the functional proof: numbers, and the reference without absorption.
 
-The devices see one latent vector c and one rope part a token, and queries with W_UK absorbed (DeepSeek-V2,
-arXiv 2405.04434, section 2.1.2). The reference builds every head's own keys [W_UK c, k_rope] and
-values W_UV c and attends with those.
+The devices see one latent vector c and one rope part a token, and queries with W_UK absorbed
+(DeepSeek-V2, arXiv 2405.04434, section 2.1.2). The reference builds every head's own keys [W_UK c,
+k_rope] and values W_UV c and attends with those.
 
 Projections are multiples of 2^-12 below 2^3 and latent vectors FP16 numbers below 2^3, multiples of
 2^-24: sums of up to 2^11 products are below 2^17, multiples of 2^-36 and so exact in float64. That
@@ -52,7 +52,9 @@ def draw_latent(
     rng = np.random.default_rng([seed, request, 0])
     size, shape = (0.0, None) if scores == "random" else pattern_of(scores, rng, tokens)
     up_key, up_value = (
-        np.rint(_limited(rng.standard_normal((heads, dim, mla.kv_rank)) / math.sqrt(mla.kv_rank)) / GRID)
+        np.rint(
+            _limited(rng.standard_normal((heads, dim, mla.kv_rank)) / math.sqrt(mla.kv_rank)) / GRID
+        )
         * GRID
         for dim in (mla.nope_dim, mla.value_dim)
     )
@@ -95,13 +97,11 @@ def _limited(values: np.ndarray) -> np.ndarray:
 
 
 def project(latent: np.ndarray, projection: np.ndarray) -> np.ndarray:
-    """One head's keys or values of latent vectors [tokens, rank]: float64 [tokens, elements], exact."""
+    """One head's keys or values of latent vectors [tokens, rank]: float64, exact."""
     return latent @ projection.T
 
 
-def unabsorbed_scores(
-    query: np.ndarray, key: np.ndarray, latent: Projections
-) -> np.ndarray:
+def unabsorbed_scores(query: np.ndarray, key: np.ndarray, latent: Projections) -> np.ndarray:
     """q.k of every head's own keys, float64 [heads, tokens].
 
     query: float64 [heads, nope + rope elements], scale folded in. key: [tokens, rank + rope].
@@ -131,3 +131,12 @@ def unabsorbed_output(
             largest = max(largest, float(np.abs(own).max()))
             output[head] += np.einsum("t,td->d", weight[head, part], own)
     return output / weight.sum(axis=1, keepdims=True), largest
+
+
+def projected(
+    output: np.ndarray, limits: np.ndarray, latent: Projections
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the host makes of the devices' outputs, W_UV O: float64 [heads, elements], and how far
+    it may be off where each element of O is off by `limits` [heads]."""
+    values = np.einsum("hr,hdr->hd", output, latent.value)
+    return values, limits * np.abs(latent.value).sum(axis=2).max(axis=1)

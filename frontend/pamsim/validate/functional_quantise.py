@@ -1,9 +1,9 @@
 """The quantiser of the functional proof: FP16 vectors to what a KV dtype stores.
 
-FP8 rounds to E4M3 without a scale, which is a per-tensor scale of 1. INT8 and INT4 are symmetric with
-one FP16 scale a vector (token, KV head, K or V): scale = max|x| / 127 or 7, rounded to FP16; element =
-x / scale, rounded to nearest, ties to even, clipped to +-127 or +-7. The proof compares with the
-numbers that elements and scale stand for, so it checks programs, not this quantiser.
+FP8 rounds to E4M3 without a scale, which is a per-tensor scale of 1. INT8 and INT4 are symmetric
+with one FP16 scale a vector (token, KV head, K or V): scale = max|x| / 127 or 7, rounded to FP16;
+element = x / scale, rounded to nearest, ties to even, clipped to +-127 or +-7. The proof compares
+with the numbers that elements and scale stand for, so it checks programs, not this quantiser.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pamsim.model.spec import ModelSpec
 from pim_isa.formats import FORMATS, Format
 
 FP16 = FORMATS["fp16"]
@@ -21,8 +22,8 @@ FP16 = FORMATS["fp16"]
 class Stored:
     """Vectors as a device keeps them.
 
-    elements: [n, dim], the numbers of the format; FP16 and FP8 as float16, integers as int8. scales:
-    float16 [n], None where the format has none.
+    elements: [n, dim], the numbers of the format; FP16 and FP8 as float16, integers as int8.
+    scales: float16 [n], None where the format has none.
     """
 
     form: Format
@@ -32,11 +33,20 @@ class Stored:
     def __len__(self) -> int:
         return len(self.elements)
 
+    def __getitem__(self, index: np.ndarray | slice | int) -> np.ndarray:
+        """Elements of some vectors."""
+        return self.elements[index]
+
     def numbers(self, part: slice = slice(None)) -> np.ndarray:
         """What elements and scales stand for, exact: float16, or float32 [n, dim] with scales."""
         if self.scales is None:
             return self.elements[part]
         return self.elements[part].astype(np.float32) * self.scales[part, None].astype(np.float32)
+
+
+def stored_format(model: ModelSpec) -> Format:
+    """How a model's K and V are stored: bf16 as FP16, everything else as its KV dtype says."""
+    return FORMATS[model.kv_dtype.replace("bf16", "fp16")]
 
 
 def quantise(vectors: np.ndarray, form: Format) -> tuple[Stored, int]:

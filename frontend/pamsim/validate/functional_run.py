@@ -15,9 +15,15 @@ from pamsim.compiler.compiled import (
 from pamsim.layout.region import BLOCK_TOKENS, Segment
 from pamsim.validate.functional_data import PairData
 from pamsim.validate.functional_quantise import FP16
-from pamsim.validate.functional_store import LANES, new_scale, new_vector, query_vector, write_tokens
+from pamsim.validate.functional_store import (
+    LANES,
+    new_scale,
+    new_vector,
+    query_vector,
+    write_tokens,
+)
 from pamsim.validate.functional_trace import TokenUse, part_count, segment_tokens
-from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
+from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Program, Unit, decode
 from pim_isa.arithmetic import Saturations, exponential, to_fp16
 from pim_isa.formats import Format
 from pim_isa.semantics.hbm_pim import Partial
@@ -160,9 +166,9 @@ class PairRunner:
     ) -> MachineResult:
         machine = self._machine.get(program.sha256)
         if machine is None:
-            machine = Machine(
-                decode(program.binary), self.arithmetic, rows=self.compiled.table.rows
-            )
+            decoded = decode(program.binary)
+            self._check_cycles(decoded)
+            machine = Machine(decoded, self.arithmetic, rows=self.compiled.table.rows)
             self._machine[program.sha256] = machine
         machine.clear()
         banks, first = self.compiled.table.banks, segments[0]
@@ -186,6 +192,21 @@ class PairRunner:
             if a.request == first.request and a.kv_head == first.kv_head
         }
         return machine.run(queries, appends, wanted=numbers.keys(), record=True)
+
+    def _check_cycles(self, program: Program) -> None:
+        """Raises IsaError where CFG gives the PUs another time than a column of the format takes:
+        numbers do not show it, and it decides how long a MACbg lasts."""
+        fixed = self.compiled.device.pim.extra["packed_lanes"] == "fixed"
+        cycles = self.form.pack if fixed else 1
+        for number, stream in enumerate(program.streams):
+            for index, instruction in enumerate(stream.instructions):
+                if instruction.mnemonic == "CFG" and instruction["extra_cycles"] != cycles - 1:
+                    raise IsaError(
+                        f"CFG extra_cycles must be {cycles - 1}, as a column of {self.form.name} "
+                        f"takes {cycles} cycles, not {instruction['extra_cycles']}",
+                        stream=number,
+                        index=index,
+                    )
 
     def _append(self, a: AppendBinding, binding: ChannelBinding, data: PairData) -> np.ndarray:
         """What an append brings: a piece of the new token's vector, or its column of scales."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec
-from pamsim.energy.commands import DTYPE_BYTES, CommandWork, split_name
+from pamsim.energy.commands import DTYPE_BYTES, CommandWork, columns_of, split_name
 from pamsim.energy.units import bits
 
 READS_OUT = ("RD", "RDA", "RDRES")
@@ -25,16 +25,17 @@ def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWor
     Raises KeyError for a command that is not of the family.
     """
     stem, operand = split_name(name)
-    return _WORK[stem](_Issue(device, operand or 0, part_columns))
+    banks = banks_of(name, device)
+    return _WORK[stem](_Issue(device, operand or 0, part_columns, banks, columns_of(name)))
 
 
 def banks_of(name: str, device: DeviceSpec) -> int:
     """Banks that one `name` works in: 0 for a command that addresses none (RDRES)."""
     organisation = device.organisation
     stem, _ = split_name(name)
-    if stem in ("PREab", "REFab"):
+    if stem in ("PREab", "REFab", "ACTab", "MACab"):
         return organisation.sids * organisation.bank_groups * organisation.banks
-    if stem in ("ACT", "PREpb", "RD", "WR", "RDA", "WRA"):
+    if stem in ("ACT", "PREpb", "RD", "WR", "RDA", "WRA", "REFpb"):
         return 1
     if stem in ("REDLD", "RDRES"):
         return 0
@@ -48,10 +49,8 @@ class _Issue:
     device: DeviceSpec
     operand: int
     part_columns: int
-
-    @property
-    def banks(self) -> int:
-        return self.device.organisation.banks
+    banks: int  # that it works in
+    columns: int  # of each bank's row, of a MAC
 
     @property
     def column(self) -> int:
@@ -60,8 +59,8 @@ class _Issue:
 
 def _mac(issue: _Issue) -> CommandWork:
     return CommandWork(
-        mac_column_bits=bits(issue.column * issue.banks),
-        macs=issue.device.pim.lanes * issue.banks * issue.operand,
+        mac_column_bits=bits(issue.column * issue.banks * issue.columns),
+        macs=issue.device.pim.lanes * issue.banks * issue.operand * issue.columns,
     )
 
 
@@ -135,6 +134,10 @@ _WORK: dict[str, Callable[[_Issue], CommandWork]] = {
     "WR": _write,
     "WRA": _write,
     "REFab": lambda _: CommandWork(refreshes=1),
+    "REFpb": lambda _: CommandWork(bank_refreshes=1),
+    "ACTab": lambda issue: CommandWork(bank_activates=issue.banks),
+    "MACab": _mac,
+    "MACseq": _mac,
     "MACbg": _mac,
     "WRQ": _query,
     "MAX": _maximum,

@@ -1,1 +1,5 @@
 """The functional proof of each device family: one module a family, found by its name."""
+
+from pim_isa.plugins import folders
+
+__path__.extend(map(str, folders("functional")))

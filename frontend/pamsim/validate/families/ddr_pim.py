@@ -104,9 +104,10 @@ class DdrRunner(PairRunner):
         if not self.striped:
             memory.write(place, row, column, vectors)
             return
-        bursts = vectors.reshape(len(vectors), -1, self.chips, self.lanes)
+        columns = vectors.shape[1] // (self.chips * self.lanes)
+        bursts = vectors.reshape(-1, columns, self.chips, self.lanes)
         for chip in range(self.chips):
-            part = bursts[:, :, chip].reshape(len(vectors), -1)
+            part = bursts[:, :, chip].reshape(-1, columns * self.lanes)
             memory.write(place * self.chips + chip, row, column, part)
 
     def _appended(self, binding: AppendBinding, data: PairData) -> np.ndarray:

@@ -9,6 +9,9 @@ from pkgutil import iter_modules
 import pamsim.validate.timing as package
 from pamsim.config.spec import DeviceSpec
 from pamsim.validate.timing.rule import Family
+from pim_isa.plugins import folders
+
+package.__path__.extend(map(str, folders("timing")))
 
 
 @cache

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from pamsim.validate.timing.rule import Check, CommandKind, PairRule, RowUse, Rule, WindowRule
+from pamsim.validate.timing.rule import Check, CommandKind, RowUse, Rule
+
+R = TypeVar("R", bound=Rule)
 
 JESD235 = "JESD235 (HBM DRAM), command and AC timing tables"
 ACTIVATE_TICKS = 2
@@ -28,13 +31,8 @@ def kinds_on_whole_clocks(kinds: tuple[CommandKind, ...]) -> tuple[CommandKind, 
     )
 
 
-def of_hbm2(rules: tuple[PairRule, ...]) -> tuple[PairRule, ...]:
+def of_hbm2(rules: tuple[R, ...]) -> tuple[R, ...]:
     """HBM3's rules under HBM2's name; a family's own stay."""
-    return tuple(_renamed(rule) for rule in rules)
-
-
-def windows_of_hbm2(rules: tuple[WindowRule, ...]) -> tuple[WindowRule, ...]:
-    """As `of_hbm2`."""
     return tuple(_renamed(rule) for rule in rules)
 
 
@@ -44,7 +42,7 @@ def checks_of_hbm2(checks: Mapping[Check, Rule]) -> dict[Check, Rule]:
     return {check: _renamed(rule) for check, rule in checks.items() if check not in edges}
 
 
-def _renamed[R: Rule](rule: R) -> R:
+def _renamed(rule: R) -> R:
     if not rule.name.startswith("HBM3"):
         return rule
     source = JESD235 if rule.source.startswith("JESD238 (HBM3 DRAM), ") else rule.source

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pamsim.config.spec import DeviceSpec, PimUnit
-from pamsim.validate.timing import hbm3
+from pamsim.validate.timing import hbm3, hbm_pim_devices
 from pamsim.validate.timing.rule import (
     Bus,
     Check,
@@ -189,4 +189,5 @@ FAMILY = Family(
     CHECKS,
     hbm3.FAMILY.refresh,
     derived_ticks,
+    hbm_pim_devices.rules_on,
 )

@@ -8,8 +8,10 @@ import numpy as np
 
 from pamsim.validate.timing.findings import AT_END, Findings
 from pamsim.validate.timing.geometry import Chunk, Geometry
-from pamsim.validate.timing.rule import Check, RefreshRule, Rule
+from pamsim.validate.timing.rule import Check, RefreshRule, Rule, Scope
 from pamsim.validate.timing.table import CommandTable
+
+_NODES = {Scope.PSEUDO_CHANNEL: "pseudo-channel", Scope.SID: "rank"}
 
 
 class RefreshChecker:
@@ -52,10 +54,13 @@ class RefreshChecker:
         findings.report(limit, chunk, np.concatenate(far), "was postponed too long")
         if out_of_turn:
             turn = self.checks[Check.REFRESH_TURN]
-            findings.report(turn, chunk, np.concatenate(out_of_turn), "is not the one whose turn it is")
+            findings.report(
+                turn, chunk, np.concatenate(out_of_turn), "is not the one whose turn it is"
+            )
 
     def finish(self, ticks: int, findings: Findings) -> None:
         """What must have come before `ticks` and did not."""
+        node = _NODES.get(self.rule.scope, "node")
         for check, intervals in (
             (Check.REFRESH_INTERVAL, self.rule.late),
             (Check.REFRESH_LIMIT, self.rule.postponed),
@@ -64,7 +69,7 @@ class RefreshChecker:
             for place, issued in enumerate(self.issued):
                 deadline = (issued + 1 + intervals) * self.interval
                 text = (
-                    f"{self.rule.command} number {issued + 1} of pseudo-channel {place} is due by "
+                    f"{self.rule.command} number {issued + 1} of {node} {place} is due by "
                     f"tick {deadline} and missing at the end, tick {ticks}"
                 )
                 findings.add(self.checks[check], due - issued, AT_END, text)

@@ -58,7 +58,7 @@ class CommandKind:
 
     name: str  # without the operand: "MACbg"
     bus: Bus
-    ticks: int  # on the bus
+    ticks: int | str  # on the bus; a name is a timing parameter of the device, in CK
     scope: Scope  # deepest level its address names
     row_use: RowUse = RowUse.NONE
     falling_edge: bool = False  # may start on an even tick

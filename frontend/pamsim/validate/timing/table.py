@@ -47,7 +47,7 @@ class CommandTable:
             self.durations.append(duration)
         padded: list[CommandKind | None] = [*self.kinds, None]
         self.known = np.array([k is not None for k in padded])
-        self.ticks = np.array([k.ticks if k else 1 for k in padded], np.int64)
+        self.ticks = np.array([_ticks(k, device) if k else 1 for k in padded], np.int64)
         self.scope = np.array([k.scope if k else -1 for k in padded], np.int8)
         self.row_use = np.array([k.row_use if k else 0 for k in padded], np.int8)
         self.row_bus = np.array([k is not None and k.bus is Bus.ROW for k in padded])
@@ -62,3 +62,9 @@ class CommandTable:
     def indices(self, bases: Sequence[str]) -> list[int]:
         """Indices of the known commands whose name without operand is in `bases`."""
         return [i for i, kind in enumerate(self.kinds) if kind is not None and kind.name in bases]
+
+
+def _ticks(kind: CommandKind, device: DeviceSpec) -> int:
+    if isinstance(kind.ticks, int):
+        return kind.ticks
+    return device.timing_ck[kind.ticks] * device.ticks_per_ck

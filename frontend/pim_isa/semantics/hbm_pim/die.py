@@ -61,8 +61,8 @@ class LogicDie:
     """Query buffer, append buffer, accumulators and results of one channel.
 
     queries: query number -> float16 [head dimension, padded to whole columns]. appends: source
-    number -> float16 vector, or uint16 words of a packed format. wanted: the queries to compute, or None for all; the work on others is
-    left out, and what it would have left behind is poisoned.
+    number -> float16 vector, or uint16 words of a packed format. wanted: the queries to compute, or
+    None for all; the work on others is left out, and what it would have left behind is poisoned.
     """
 
     arithmetic: Arithmetic

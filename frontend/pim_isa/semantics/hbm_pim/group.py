@@ -1,7 +1,8 @@
 """A bank group of HBM-PIM: four processing units and a reduction unit.
 
-What works on scores in place is in `softmax`. Each method is the pseudo-code of the instruction in tables/hbm_pim.toml, over all banks and queries
-at once. The order of FP32 additions is the stated one and no other.
+What works on scores in place is in `softmax`. Each method is the pseudo-code of the instruction in
+tables/hbm_pim.toml, over all banks and queries at once. The order of FP32 additions is the stated
+one and no other.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Row visits in a loop, done at once: LOOP { ACT; MACK ...; SCLK ...; PRE } and LOOP { ACT; SCLV ...;
-MACV; PRE }.
+"""Row visits in a loop, done at once: LOOP { ACT; MACK ...; SCLK ...; PRE } and LOOP { ACT; SCLV
+...; MACV; PRE }.
 
 The result is that of one iteration after the other. For scores and exponentials this holds when no
 two iterations write the same slot; outputs keep their order because there is one MACV in the body.
