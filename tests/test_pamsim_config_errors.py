@@ -203,7 +203,8 @@ BAD_DEVICES = {
     ),
     "weight of an activate": (
         DEVICE + "commands:\n  ACT: {activates: two}\n",
-        "commands.ACT.activates must be one of 'none', 'one' or 'window', not 'two' [FILE:4:20]",
+        "commands.ACT.activates must be one of 'none', 'one', 'window', 'staggered' or 'exempt', "
+        "not 'two' [FILE:4:20]",
     ),
     "latency that turns negative": (
         DEVICE + "timing_constraints:\n"

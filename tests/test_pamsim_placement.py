@@ -13,7 +13,13 @@ from pamsim.config import load_system
 from pamsim.config.spec import SystemSpec, TierSpec
 from pamsim.errors import CapacityError, InputError
 from pamsim.model import load_model
-from pamsim.placement import TierAssignment, make_shards, room_bytes, tier_shares
+from pamsim.placement import (
+    TierAssignment,
+    label_cache_bytes,
+    make_shards,
+    room_bytes,
+    tier_shares,
+)
 from pamsim.placement.split import BLOCK_TOKENS, fill_tokens, newest_first
 from pamsim.workload.layers import layer_classes
 from pamsim.workload.step import DecodeStep
@@ -200,6 +206,12 @@ class TestTiers:
         ):
             tier_shares(shard, system)
 
+    def test_a_label_cache_keeps_a_few_bits_of_every_k(self) -> None:
+        system = replace(PAM_HBM, label_cache_bits=0.25)
+        (shard,) = make_shards(LLAMA, DecodeStep((1000, 24)), system)
+        # 128 / 16 channels x 4 bits = 4 B a vector, x 8 KV heads x 32 layers x 1024 tokens
+        assert label_cache_bytes(shard, system) == 4 * 8 * 32 * 1024
+
     def test_room_is_what_weights_and_reserves_leave(self) -> None:
         (tier,) = PAM_HBM.tiers
         assert tier.capacity_bytes == 80 * GIB
@@ -209,5 +221,6 @@ class TestTiers:
         assert room_bytes(kept, PAM_HBM, LLAMA) == room - GIB
         assert room_bytes(tier, replace(PAM_HBM, fill_limit=0.5), LLAMA) == room // 2
         assert room_bytes(replace(tier, kv_bytes=GIB), machine(8), LLAMA) == GIB // 8
+        assert room_bytes(tier, PAM_HBM, LLAMA, labels=GIB) == room - GIB
         with pytest.raises(CapacityError, match=r"weights of .* must fit tier 'hbm' of 80.00 GiB"):
             room_bytes(replace(tier, reserved_bytes=70 * GIB), PAM_HBM, LLAMA)

@@ -92,7 +92,7 @@ class TestSummary:
         for wanted in (
             "llama-3-8b on pam-hbm, batch 1, context 700",
             "One decode step takes",
-            "attention in memory",
+            "attention",
             "Energy",
             "a token",
             "HBM reads",

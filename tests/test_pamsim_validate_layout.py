@@ -119,6 +119,55 @@ def test_damage_is_found(damaged: BlockTable, message: str) -> None:
     assert message in verdict.first_fault
 
 
+def changed(held: BlockTable, piece: int, **changes: object) -> BlockTable:
+    """The table with region `piece` of its first segment's K, then V, changed."""
+    first, *others = held.segments
+    regions = [*first.key, *first.value]
+    regions[piece] = replace(regions[piece], **changes)  # type: ignore[arg-type]
+    cut = len(first.key)
+    first = replace(first, key=tuple(regions[:cut]), value=tuple(regions[cut:]))
+    return replace(held, segments=(first, *others))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scale_column": None}, "a row must hold its scales"),
+        ({"scale_column": 32}, "a row must hold the scales of 7 vectors"),
+        ({"scale_column": 27}, "is not read back"),  # the last vector's column
+        ({"column": 1}, "is not read back"),  # the last vector over the scales
+    ],
+)
+def test_damage_to_scales_is_found(changes: dict[str, object], message: str) -> None:
+    # INT8: 128 elements are 4 columns; 7 vectors in 28 columns, their 7 scales in the next one.
+    shape = replace(SHAPE, kv_dtype="int8")
+    held = get_layout("head-split").place(shape, STEP, SYSTEM, "hbm")
+    assert (held.segments[0].key[0].slots_per_row, held.segments[0].key[0].scale_column) == (7, 28)
+    assert prove_layout(held, shape, STEP, SYSTEM).verdict == "passed"
+    verdict = prove_layout(changed(held, 0, **changes), shape, STEP, SYSTEM)
+    assert verdict.verdict == "violated"
+    assert message in verdict.first_fault
+
+
+@pytest.mark.parametrize(
+    ("piece", "changes", "message"),
+    [
+        (2, {"first_row": 5000}, "must be the latent vector of its K"),
+        (1, {"first_row": 0}, "is not read back"),  # rope parts over latent vectors
+        (1, {"vector_columns": 2}, "a vector must have 128 bytes"),
+        (0, {"block_step": 8}, "must be the latent vector of its K"),
+    ],
+)
+def test_damage_to_latent_vectors_is_found(
+    piece: int, changes: dict[str, object], message: str
+) -> None:
+    shape, machine = replace(load_model("deepseek-v2"), layers=2), replace(SYSTEM, weights_tier="")
+    held = get_layout("head-split").place(shape, STEP, machine, "hbm")
+    verdict = prove_layout(changed(held, piece, **changes), shape, STEP, machine)
+    assert verdict.verdict == "violated"
+    assert message in verdict.first_fault
+
+
 def test_missing_and_duplicates_are_counted_in_elements() -> None:
     held = table()
     tokens = held.segments[0].tokens

@@ -125,7 +125,7 @@ def first_mac(preset: Preset, groups: Groups) -> int:
 
 
 def test_every_preset_has_its_arithmetic() -> None:
-    assert sorted(preset.name for preset in PRESETS) == sorted(list_configs("device"))
+    assert {preset.name for preset in PRESETS} <= set(list_configs("device"))
     in_gb = {preset.name: preset.peak_bytes_per_second / 1e9 for preset in PRESETS}
     assert in_gb == {"hbm3-pam": 2662.4, "hbm3-pam-gqa": 2662.4, "hbm3-6400": 3276.8}
 

@@ -19,6 +19,16 @@ def render(family: str) -> str:
         for s in table.instructions
     )
     sections = "\n\n".join(_instruction(s, table) for s in table.instructions)
+    names = ""
+    if variables:
+        names = f"""\
+Names of expanded commands carry numbers (`up(x, y)` is x rounded up to a multiple of y; the
+operands of the last `{table.configured_by}` are known):
+
+{variables}
+
+"""
+    units = ", ".join(f"`{level}`" for level in table.unit) or "the channel"
     return f"""\
 <!-- Generated from frontend/pim_isa/tables/{family}.toml by `make generate`; do not edit. -->
 
@@ -26,7 +36,7 @@ def render(family: str) -> str:
 
 An instruction is one {table.word_bits}-bit little-endian word: bits 0 to {table.opcode_bits - 1}
 are the opcode, the operands lie where their instruction says, all other bits are 0. A program holds
-one instruction sequence per stream, and a stream runs on one unit (bank group).
+one instruction sequence per stream, and a stream runs on one unit ({units}).
 
 `{table.loop.open}` ... `{table.loop.close}` repeats its body `{table.loop.count}` times. Iteration
 i, counted from 0, adds, in the body,
@@ -41,12 +51,7 @@ Loops nest and their additions add up.
 |---|---|
 {constants}
 
-{derived}Names of expanded commands carry numbers (`up(x, y)` is x rounded up to a multiple of y; the
-operands of the last `{table.configured_by}` are known):
-
-{variables}
-
-| opcode | instruction | unit | meaning |
+{derived}{names}| opcode | instruction | unit | meaning |
 |---|---|---|---|
 {index}
 

@@ -14,6 +14,7 @@ import cffi
 import numpy as np
 
 from pyramulator import bridge_build
+from pyramulator._alone import Alone
 from pyramulator._encode import EncodedDescription, EncodedStream
 from pyramulator._native import ffi as native_ffi
 from pyramulator.description import Description
@@ -52,7 +53,8 @@ def bridge_id() -> str:
 class Bridge:
     """One channel on its way through its streams, on Ramulator's device.
 
-    Not thread-safe but for `cancel`. The arrays of `stream` must not change while the bridge lives.
+    For one thread at a time, `cancel` apart: a call beside another's raises EngineError. The arrays
+    of `stream` must not change while the bridge lives.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Bridge:
         self.description = description
         self._result: ChannelResult | None = None
         self._log_wanted = log
+        self._alone = Alone()
         self._ffi, self._lib = _load()
         ffi, lib = self._ffi, self._lib
         encoded = EncodedDescription(description)
@@ -103,10 +106,11 @@ class Bridge:
         until = -1 if until_tick is None else min(int(until_tick), 2**62)
         if until_tick is not None and until < 0:
             raise ValueError(f"until_tick must be at least 0, not {until_tick}")
-        while True:
-            status = self._check(self._lib.pyr_advance(self._handle, until, SLICE_NS))
-            if status != self._lib.PYR_PAUSED:
-                return bool(status == self._lib.PYR_FINISHED)
+        with self._alone():
+            while True:
+                status = self._check(self._lib.pyr_advance(self._handle, until, SLICE_NS))
+                if status != self._lib.PYR_PAUSED:
+                    return bool(status == self._lib.PYR_FINISHED)
 
     def cancel(self) -> None:
         """Makes advance raise Cancelled within 100 ms; may be called from any thread."""
@@ -114,6 +118,10 @@ class Bridge:
 
     def take_log(self) -> np.ndarray:
         """The LOG records since the last call (empty where no log was asked for)."""
+        with self._alone():
+            return self._take_log()
+
+    def _take_log(self) -> np.ndarray:
         n = self._lib.pyr_log_size(self._handle)
         out = np.empty(n, LOG)
         buffer = self._ffi.from_buffer(out.view(np.uint8))
@@ -125,9 +133,10 @@ class Bridge:
 
         Raises EngineError where the run is not finished.
         """
-        if self._result is None:
-            self._result = self._read_result()
-        return self._result
+        with self._alone():
+            if self._result is None:
+                self._result = self._read_result()
+            return self._result
 
     def _read_result(self) -> ChannelResult:
         ffi, lib = self._ffi, self._lib
@@ -144,7 +153,7 @@ class Bridge:
             counts={name: int(k) for name, k in zip(names, counts, strict=True) if k},
             stalls=None,
             residency=Residency(self.description.levels[summary.residency_level], *residency),
-            log=self.take_log() if self._log_wanted else None,
+            log=self._take_log() if self._log_wanted else None,
         )
 
     def _theirs(self, kind: str, pointer: Any) -> Any:

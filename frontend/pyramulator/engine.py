@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from pyramulator._alone import Alone
 from pyramulator._encode import EncodedDescription, EncodedStream
 from pyramulator._native import ffi, lib
 from pyramulator.description import Description
@@ -59,7 +57,7 @@ class Engine:
         self._log_wanted = log
         self._stalls_wanted = stalls
         self._result: ChannelResult | None = None
-        self._in_use = threading.Lock()
+        self._alone = Alone()
         encoded = EncodedDescription(description)
         self._stream = EncodedStream(stream, description.target_levels)
         out = ffi.new("pyr_engine **")
@@ -132,16 +130,6 @@ class Engine:
             residency=Residency(self.description.levels[summary.residency_level], *residency),
             log=self._take_log() if self._log_wanted else None,
         )
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The native core lets go of the GIL, and has no locks of its own."""
-        if not self._in_use.acquire(blocking=False):
-            raise EngineError("an engine must be used by one thread at a time")
-        try:
-            yield
-        finally:
-            self._in_use.release()
 
     def _check(self, status: int) -> int:
         if status < 0:

@@ -141,6 +141,7 @@ def _as_given(inputs: Inputs) -> dict[str, Any]:
         "overrides": list(inputs.overrides),
         "seed": inputs.seed,
         "engine": inputs.engine,
+        "kv_dtype": inputs.kv_dtype,
     }
 
 

@@ -14,6 +14,7 @@ from pamsim.errors import InputError
 
 ENGINES = ("embedded", "ramulator2", "ramulator2-replay")
 VALIDATE = ("full", "default", "off")
+KV_DTYPES = ("fp16", "bf16", "fp8", "int8", "int4")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,6 +30,7 @@ class Inputs:
     overrides: tuple[str, ...]
     seed: int
     engine: str
+    kv_dtype: str | None = None  # None: the model's
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Conduct:
 
 
 def input_options(required: bool = True) -> Decorator:
-    """--model, --system, --context, --batch, --set, --seed, --engine as one argument `inputs`.
+    """--model, --system, --context, --batch, --kv-dtype, --set, --seed, --engine as `inputs`.
 
     required: a model must be given; else `inputs` is None where it is not.
     """
@@ -57,6 +59,8 @@ def input_options(required: bool = True) -> Decorator:
                      "for all, or one a request."),
         click.option("--batch", metavar="N", type=int, default=None,
                      help="Requests in the step.  [default: 1]"),
+        click.option("--kv-dtype", type=click.Choice(KV_DTYPES), default=None,
+                     help="Of the KV cache.  [default: the model's]"),
         click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,
                      help="Change a field of the system, e.g. "
                      "tiers.hbm.device.timing.nFAW=20. Repeatable."),
@@ -68,7 +72,7 @@ def input_options(required: bool = True) -> Decorator:
     )  # fmt: skip
 
     def gather(values: dict[str, Any]) -> Inputs | None:
-        names = ("model", "system", "context", "batch", "overrides", "seed", "engine")
+        names = ("model", "system", "context", "batch", "overrides", "seed", "engine", "kv_dtype")
         taken = {name: values.pop(name) for name in names}
         if taken["model"] is None:
             return None

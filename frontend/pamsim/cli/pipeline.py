@@ -37,6 +37,7 @@ def load(inputs: Inputs, quiet: bool) -> Job:
     """
     from pamsim.config import load_system
     from pamsim.model import load_model
+    from pamsim.model.spec import with_kv_dtype
     from pamsim.sim import engine_build, must_compile
     from pamsim.workload import context_warning, make_step
 
@@ -44,6 +45,8 @@ def load(inputs: Inputs, quiet: bool) -> Job:
         note("compiling the bridge to Ramulator, once")
     engine_build(inputs.engine)  # an engine that is not there is told before the work begins
     model = load_model(inputs.model)
+    if inputs.kv_dtype is not None:
+        model = with_kv_dtype(model, inputs.kv_dtype)
     system = load_system(inputs.system, inputs.overrides)
     step = make_step(inputs.context, inputs.batch)
     if (warning := context_warning(model, step)) and not quiet:

@@ -93,7 +93,7 @@ def channel_program(
     configure = make("CFG", part=shape.part)
     appending = [s for s, append in zip(segments, appends, strict=True) if append]
     written = [i for number, s in enumerate(appending) for i in _append(s, shape, 2 * number)]
-    gemv = [configure, *written, *([make("PRE")] if written else [])]
+    gemv = [configure, *written]
     moves = [configure]
     for node in nodes:
         gemv += node.gemv
@@ -360,37 +360,35 @@ class _Given:
 
 
 def _append(segment: HeadSegment, shape: HeadShape, source: int) -> Code:
-    """Writes K (`source`) and V (the next number) of a head's last token, bank after bank."""
+    """Writes K (`source`) and V (the next number) of a head's last token.
+
+    The four banks of the token's partition are opened, written and closed one behind the other, for
+    K and for each column of V: these lie in different rows.
+    """
     local, partition = divmod(segment.tokens - 1, PARTITIONS)
     half, within = divmod(partition, RANKS * BANK_GROUPS)
     rank, bg = divmod(within, BANK_GROUPS)
-    place = {"half": half, "rank": rank, "bg": bg}
-    code = [
-        make(
-            "APP",
-            **place,
-            bank=bank,
-            row=segment.key_row + local // shape.row_tokens,
-            column=local % shape.row_tokens * shape.part,
-            columns=shape.part,
-            offset=bank * shape.part,
-            source=source,
-        )
-        for bank in range(GROUP_BANKS)
+    visits = [
+        {
+            "row": segment.key_row + local // shape.row_tokens,
+            "column": local % shape.row_tokens * shape.part,
+            "columns": shape.part,
+            "source": source,
+            "offset": 0,
+        }
     ]
     for chunk in range(shape.part):
         row = segment.value_row + chunk * shape.chunk_rows(segment.tokens) + local // shape.columns
-        code += [
-            make(
-                "APP",
-                **place,
-                bank=bank,
-                row=row,
-                column=local % shape.columns,
-                columns=1,
-                offset=bank * shape.part + chunk,
-                source=source + 1,
-            )
-            for bank in range(GROUP_BANKS)
-        ]
+        column = local % shape.columns
+        visits.append(
+            {"row": row, "column": column, "columns": 1, "source": source + 1, "offset": chunk}
+        )
+    code: Code = []
+    for visit in visits:
+        banks = [{"rank": rank, "bg": bg, "bank": bank} for bank in range(GROUP_BANKS)]
+        code += [make("OPN", **bank, row=visit["row"]) for bank in banks]
+        for number, bank in enumerate(banks):
+            moved = visit | {"offset": number * shape.part + visit["offset"]}
+            code.append(make("APP", half=half, **bank, **moved))
+        code += [make("CLS", **bank) for bank in banks]
     return code

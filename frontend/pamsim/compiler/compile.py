@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
@@ -11,11 +11,12 @@ from typing import Protocol, cast
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError, did_you_mean
+from pamsim.layout.capacity import reserved_rows
 from pamsim.model.spec import ModelSpec
 from pamsim.placement.assignment import TierAssignment
 from pamsim.placement.shard import Shard, make_shards
 from pamsim.placement.share import TierShare
-from pamsim.placement.tiers import tier_shares
+from pamsim.placement.tiers import label_cache_bytes, tier_shares
 from pamsim.workload.step import DecodeStep
 
 
@@ -52,12 +53,22 @@ def compile_parts(
     """
     parts: list[CompiledPart] = []
     for shard in make_shards(model, step, system) if system.attention == "pim" else ():
-        free: dict[str, int] = {}  # first free row of a tier's banks
+        free = _taken_rows(shard, system)  # first free row of a tier's banks
         for share in tier_shares(shard, system, assignment and assignment(shard)):
             compiled = compile_share(shard.model, share, system, free.get(share.tier))
             free[share.tier] = compiled.end_row
-            parts.append(CompiledPart(shard, share, compiled))
+            parts.append(CompiledPart(shard, compiled.held or share, compiled))
     return tuple(parts)
+
+
+def _taken_rows(shard: Shard, system: SystemSpec) -> dict[str, int]:
+    """Rows of the first tier that a label cache takes, above its weights and reserves."""
+    labels, first = label_cache_bytes(shard, system), system.tiers[0]
+    if not labels:
+        return {}
+    kept = replace(first, reserved_bytes=first.reserved_bytes + labels)
+    tiers = tuple(kept if t is first else t for t in system.tiers)
+    return {first.name: reserved_rows(shard.model, replace(system, tiers=tiers), first.name)}
 
 
 def compile_step(

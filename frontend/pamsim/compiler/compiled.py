@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec, ProgramVariants
 from pamsim.layout.table import BlockTable, Segment
+from pamsim.placement.share import TierShare
 from pim_isa.formats import FORMATS
 from pim_isa.program import Program
 
@@ -68,11 +69,17 @@ class Tiling:
     format: str = "fp16"  # of K and V elements (pim_isa.formats)
     column_cycles: int = 1  # PU cycles of a column and a query
     softcap_bits: int | None = None  # the cap of the scores as an FP16 number
+    lanes: int = 16  # FP16 numbers in a column of O, over the chips that hold parts of it
 
     @property
     def output_columns(self) -> int:
         """Columns of FP16 numbers in a part of a query or of O."""
         return self.part_columns * FORMATS[self.format].pack
+
+    @property
+    def output_elements(self) -> int:
+        """Elements of O that one merge works through: those of a part of the head dimension."""
+        return self.output_columns * self.lanes
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class CompiledStep:
     programs: tuple[ChannelProgram, ...]
     variants: ProgramVariants
     idle_channels: int  # channels of the tier with no program
+    held: TierShare | None = None  # what the devices hold, where it can be less than the share
 
     @property
     def end_row(self) -> int:

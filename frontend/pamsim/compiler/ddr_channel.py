@@ -14,13 +14,19 @@ APPENDED, ATTENDED = 0, 1  # barriers
 SOURCES = 2  # of an append: K and V
 
 
+def writes_groups(device: DeviceSpec) -> bool:
+    """Whether tokens are written eight at a time: one in each chip, where each has its own."""
+    extra = device.pim.extra
+    return extra["append_mode"] == "grouped" and extra["kv_layout"] != STRIPED
+
+
 def channel_program(work: Work, tiling: Tiling, device: DeviceSpec, group_size: int) -> Program:
     """The channel's program: a stream a bank group of a rank.
 
     Raises InputError when it has more queries than can be named.
     """
     striped = device.pim.extra["kv_layout"] == STRIPED
-    grouped = device.pim.extra["append_mode"] == "grouped"
+    grouped = writes_groups(device)
     per_pair = group_size * tiling.parts
     _check_numbers(len(work.pairs) * per_pair, len(work.appends) * SOURCES)
     source = {s: number * SOURCES for number, s in enumerate(work.appends)}

@@ -46,6 +46,7 @@ def choose_ddr_tiling(model: ModelSpec, device: DeviceSpec, tile_slots: int) -> 
                 parts=parts,
                 part_columns=columns // parts,
                 passes=-(-model.group_size // queries),
+                lanes=pim.lanes * (device.organisation.chips if striped else 1),
             )
     raise InputError(
         f"PU buffer of {device.name} must hold a column of a query and {pim.min_tile_tokens} "

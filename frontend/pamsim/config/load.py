@@ -45,6 +45,9 @@ def load_system(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Syst
         ),
         attention=model.attention,
         placement=model.placement,
+        label_cache_bits=(
+            float(canonical(model.label_cache_bits, "number")) if model.label_cache_bits else 0.0
+        ),
         fill_limit=float(canonical(model.fill_limit, "number")) if model.fill_limit else 1.0,
         interconnect=None if model.interconnect is None else _link(model.interconnect, 0),
         constants=own_constants(model),

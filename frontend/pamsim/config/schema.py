@@ -42,7 +42,8 @@ class ConstantModel(Section):
     choices: list[str | bool] | None = None
     note: str = ""
     scope: Literal[
-        "", "processing_unit", "bank", "bank_group", "pseudo_channel", "channel", "stack", "device"
+        "", "processing_unit", "bank", "bank_group", "pseudo_channel", "rank", "channel", "stack",
+        "device",
     ] = ""
 
     @model_validator(mode="after")
@@ -364,6 +365,9 @@ class SystemModel(Titled):
     pipeline_parallel: Count | None = None
     interconnect: LinkModel | None = None
     fill_limit: Fraction01 | None = None
+    label_cache_bits: Annotated[ConstantModel, _quantity("number", 0, 64, integer=False)] | None = (
+        None
+    )
     attention: Literal["pim", "host"] = "pim"
     placement: Literal["shares", "requests"] = "shares"
 

@@ -218,6 +218,7 @@ class SystemSpec:
     interconnect: LinkSpec | None = None  # between instances, one direction of one of them
     attention: Literal["pim", "host"] = "pim"  # who attends: the memory devices, or the NPU
     placement: Literal["shares", "requests"] = "shares"  # over the tiers: placement.split
+    label_cache_bits: float = 0.0  # an element of K, kept in the first tier for every token
     fill_limit: float = 1.0  # of a tier's free bytes, that KV cache takes before the next tier
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved

@@ -130,7 +130,7 @@ def _command_terms(
     for run in runs:
         for name, count in run.result.counts.items():
             counts[name] = counts.get(name, 0) + count * run.channels * run.layers
-    return command_terms(step.tier, step.device, counts, step.tiling.part_columns, lookup)
+    return command_terms(step.tier, step.device, counts, step.tiling.output_columns, lookup)
 
 
 def command_terms(
@@ -176,7 +176,7 @@ def _mac_buffer_terms(
     step: CompiledStep, runs: Sequence[ChannelRun], lookup: Lookup
 ) -> Iterable[EnergyTerm]:
     read = sum(
-        run.channels * run.layers * mac_buffer_bytes(run.program.program, step.device)
+        run.channels * run.layers * mac_buffer_bytes(run.program.program, step.device, step.tiling)
         for run in runs
     )
     if read:

@@ -32,7 +32,8 @@ def background_terms(
     fifteenth of what fifteen more add for each further one. A refreshing pseudo-channel draws the
     former; REFab's constant is what it draws above that.
     """
-    pseudo_channels = spec.device.organisation.pseudo_channels
+    organisation = spec.device.organisation
+    pseudo_channels = organisation.pseudo_channels * organisation.ranks
     active, precharged, refreshing, extra_banks, simulated = _residency_ps(runs)
     attention = spec.channels * pseudo_channels * tier.attention_ps
     waiting = attention - simulated  # finished early, or no program

@@ -1,31 +1,36 @@
 """What MACs read from the PU buffers: one command, but q.K and P.V read different things.
 
-q.K reads the 32 B of each query that face its column of K. P.V reads a probability for each query;
-its outputs are in the PU's registers (docs/decisions.md, row 4). The program tells them apart.
+q.K reads the elements of each query that face its column of K: 32 B a query of an FP16 column, 64 B
+or 128 B of a packed one. P.V reads a probability for each query, FP32 where V has scales; its
+outputs are in the PU's registers (docs/decisions.md, row 4). The program tells them apart.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from pamsim.compiler.compiled import Tiling
 from pamsim.config.spec import DeviceSpec
 from pamsim.energy.commands import DTYPE_BYTES, split_name
 from pamsim.sim.expand import count_commands
 from pim_isa import Program, load
+from pim_isa.formats import FORMATS
 
 
-def mac_buffer_bytes(program: Program, device: DeviceSpec) -> int:
+def mac_buffer_bytes(program: Program, device: DeviceSpec, tiling: Tiling) -> int:
     """Bytes that the MACs of one run of `program` read from the buffers of all PUs."""
-    query_bytes = device.organisation.column_bytes
-    probability_bytes = DTYPE_BYTES[device.pim.probability_dtype]
-    return device.organisation.banks * (
-        _macs_of_queries(program, "MACK") * query_bytes
-        + _macs_of_queries(program, "MACV") * probability_bytes
+    form = FORMATS[tiling.format]
+    query_bytes = device.organisation.column_bytes * form.pack
+    probability = "fp32" if form.scaled else device.pim.probability_dtype
+    read = (
+        _mac_cycles(program, "MACK") * query_bytes
+        + _mac_cycles(program, "MACV") * DTYPE_BYTES[probability] * device.organisation.chips
     )
+    return device.organisation.banks * read // tiling.column_cycles
 
 
-def _macs_of_queries(program: Program, mnemonic: str) -> int:
-    """MAC commands of that instruction, each as often as it holds queries."""
+def _mac_cycles(program: Program, mnemonic: str) -> int:
+    """MAC commands of that instruction, each as often as it says: queries x cycles of a column."""
     table = load(program.family)
     kept = (mnemonic, table.configured_by, table.loop.open, table.loop.close)
     streams = tuple(

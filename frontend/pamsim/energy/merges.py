@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pamsim.compiler.compiled import CompiledStep
+from pamsim.energy.commands import energy_family
 from pamsim.energy.table import Lookup
 from pamsim.energy.term import EnergyTerm
 from pamsim.sim.run import ChannelRun
@@ -17,9 +18,12 @@ SCALED = 2  # the accumulator and the newcomer
 
 
 def merges_inside(step: CompiledStep, runs: Sequence[ChannelRun]) -> int:
-    """Merges inside the channels: one is a REDLD for each column of O and one for m and l."""
-    commands = sum(r.result.counts.get("REDLD", 0) * r.channels * r.layers for r in runs)
-    return commands // (step.tiling.part_columns + 1)
+    """Merges inside the channels: one is a command for each column of O and one for m and l, of
+    each chip that holds tokens of its own."""
+    command = getattr(energy_family(step.device), "MERGE", "REDLD")
+    commands = sum(r.result.counts.get(command, 0) * r.channels * r.layers for r in runs)
+    chips = step.table.banks // step.device.organisation.banks
+    return commands // (step.tiling.output_columns + 1) * chips
 
 
 def merge_terms(

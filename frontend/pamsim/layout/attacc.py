@@ -134,7 +134,8 @@ def place_heads(
     shape = head_shape(model, organisation)
     held: list[list[tuple[int, int]]] = [[] for _ in range(spec.channels)]
     tokens = np.zeros(spec.channels, np.int64)
-    for request in sorted(range(step.batch), key=lambda r: -step.contexts[r]):
+    present = [r for r in range(step.batch) if step.contexts[r]]
+    for request in sorted(present, key=lambda r: -step.contexts[r]):
         for kv_head in range(model.kv_heads):
             channel = int(np.argmin(tokens))
             held[channel].append((request, kv_head))

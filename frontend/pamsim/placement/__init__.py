@@ -3,14 +3,14 @@
 from pamsim.placement.assignment import TierAssignment, all_in
 from pamsim.placement.shard import Shard, make_shards
 from pamsim.placement.share import TierShare
-from pamsim.placement.tiers import fill_assignment, room_bytes, tier_shares
+from pamsim.placement.tiers import label_cache_bytes, room_bytes, tier_shares
 
 __all__ = [
     "Shard",
     "TierAssignment",
     "TierShare",
     "all_in",
-    "fill_assignment",
+    "label_cache_bytes",
     "make_shards",
     "room_bytes",
     "tier_shares",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -34,51 +35,66 @@ def tier_shares(
     other tiers or does not add up to the step.
     """
     classes = layer_classes(shard.model, shard.step)
-    shares: list[TierShare] = []
-    for number, kind in enumerate(classes):
-        given = (
-            _filled(shard, system, classes, fits)[number]
-            if assignment is None
-            else _counted(assignment, kind, system)
-        )
-        held_by = np.array(given).reshape(len(system.tiers), -1)
-        divided = (held_by > 0).sum(axis=0) > 1
-        newest = (held_by > 0).argmax(axis=0)  # the first tier that holds any
-        for place, tier in enumerate(system.tiers):
-            requests = tuple(int(r) for r in np.flatnonzero(held_by[place]))
-            if requests:
-                shares.append(
-                    TierShare(
-                        tier=tier.name,
-                        layers=kind.layers,
-                        step=DecodeStep(tuple(int(held_by[place, r]) for r in requests)),
-                        requests=requests,
-                        divided=tuple(bool(divided[r]) for r in requests),
-                        append=tuple(bool(newest[r] == place) for r in requests),
-                    )
-                )
-    return tuple(shares)
+    if assignment is None:
+        names = [t.name for t in system.tiers]
+        held = [newest_first(names, k, 1) for k in _filled(shard, system, classes, fits)]
+    else:
+        held = [_checked(assignment, kind, system) for kind in classes]
+    return tuple(
+        share
+        for kind, own in zip(classes, held, strict=True)
+        for share in _shares(kind, own, system)
+    )
 
 
-def fill_assignment(shard: Shard, system: SystemSpec, kind: LayerClass) -> TierAssignment:
-    """The default assignment of one class of layers."""
-    classes = layer_classes(shard.model, shard.step)
-    tokens = _filled(shard, system, classes)[classes.index(kind)]
-    return newest_first([t.name for t in system.tiers], tokens, len(kind.layers))
+def _shares(
+    kind: LayerClass, assignment: TierAssignment, system: SystemSpec
+) -> Iterator[TierShare]:
+    """assignment: of the tokens that the class reads, one layer."""
+    none = (0,) * kind.step.batch
+    counts = np.array([
+        assignment.tokens(t.name, 0) if t.name in assignment.tiers else none for t in system.tiers
+    ])  # fmt: skip
+    divided = (counts > 0).sum(axis=0) > 1
+    newest = (counts > 0).argmax(axis=0)  # the first tier that holds any
+    for place, tier in enumerate(system.tiers):
+        requests = tuple(int(r) for r in np.flatnonzero(counts[place]))
+        if requests:
+            yield TierShare(
+                tier=tier.name,
+                layers=kind.layers,
+                step=DecodeStep(tuple(int(counts[place, r]) for r in requests)),
+                requests=requests,
+                divided=tuple(bool(divided[r]) for r in requests),
+                append=tuple(bool(newest[r] == place) for r in requests),
+                assignment=assignment if divided.any() else None,
+            )
 
 
-def room_bytes(tier: TierSpec, system: SystemSpec, model: ModelSpec) -> int:
-    """KV bytes that one instance's tier takes: what weights and reserves leave of it, times the
-    fill limit, or `kv_gib` divided by the instances where that is given.
+def label_cache_bytes(shard: Shard, system: SystemSpec) -> int:
+    """Bytes of the first tier that keep a few channels of every token's K, for token selection
+    (Double Sparsity, arXiv 2408.07092): `label_cache_bits` an element of K, whole bytes a vector.
+    """
+    model = shard.model
+    vector = ceil(Fraction(str(system.label_cache_bits)) * model.head_dim / 8)
+    tokens = sum(sum(k.step.contexts) * len(k.layers) for k in layer_classes(model, shard.step))
+    return vector * model.kv_heads * tokens
 
-    Raises CapacityError when weights and reserves alone do not fit.
+
+def room_bytes(tier: TierSpec, system: SystemSpec, model: ModelSpec, labels: int = 0) -> int:
+    """KV bytes that one instance's tier takes: what weights, reserves and the label cache leave of
+    it, times the fill limit, or `kv_gib` divided by the instances where that is given.
+
+    labels: bytes of the label cache, which lies in the first tier. Raises CapacityError when these
+    alone do not fit.
     """
     weights = model.weight_bytes if system.weights_tier == tier.name else 0
-    free = tier.capacity_bytes - weights - tier.reserved_bytes
+    kept = tier.reserved_bytes + (labels if tier.name == system.tiers[0].name else 0)
+    free = tier.capacity_bytes - weights - kept
     if free < 0:
         raise CapacityError(
             f"weights of {shown_bytes(weights)} and reserves of "
-            f"{shown_bytes(tier.reserved_bytes)} must fit tier {tier.name!r} of "
+            f"{shown_bytes(kept)} must fit tier {tier.name!r} of "
             f"{shown_bytes(tier.capacity_bytes)}: {shown_bytes(-free)} too much",
             None,
             "more devices or instances, or another weights_tier",
@@ -96,7 +112,8 @@ def _filled(
         return [(kind.step.contexts,) for kind in classes]
     each = shard.model.kv_bytes_per_token_layer
     need = sum(sum(k.step.contexts) * len(k.layers) for k in classes) * each
-    rooms = [room_bytes(tier, system, shard.model) for tier in system.tiers]
+    labels = label_cache_bytes(shard, system)
+    rooms = [room_bytes(tier, system, shard.model, labels) for tier in system.tiers]
     if need > sum(rooms):
         raise CapacityError(
             f"KV cache of {shard.model.name} must fit the {shown_bytes(sum(rooms))} that the tiers "
@@ -118,32 +135,29 @@ def _filled(
     return found
 
 
-def _counted(
-    assignment: TierAssignment, kind: LayerClass, system: SystemSpec
-) -> tuple[tuple[int, ...], ...]:
+def _checked(assignment: TierAssignment, kind: LayerClass, system: SystemSpec) -> TierAssignment:
+    """What a class of layers reads of an assignment, as one layer. Raises InputError."""
     names = [t.name for t in system.tiers]
     if not set(assignment.tiers) <= set(names):
         raise InputError(
             f"tiers of the assignment must be those of {system.name}, not "
             f"{', '.join(assignment.tiers)}"
         )
-    per_layer = {
-        tuple(
-            assignment.tokens(name, layer) if name in assignment.tiers
-            else (0,) * kind.step.batch
-            for name in names
+    if len(assignment.codes) != kind.step.batch:
+        raise InputError(
+            f"assignment must be of {kind.step.batch} requests, not {len(assignment.codes)}"
         )
-        for layer in kind.layers
-    }  # fmt: skip
-    if len(per_layer) != 1:
-        raise InputError("layers that read the same tokens must be assigned alike")
-    tokens = per_layer.pop()
-    for request, (context, held) in enumerate(
-        zip(kind.step.contexts, zip(*tokens, strict=True), strict=True)
+    codes = []
+    for request, (context, given) in enumerate(
+        zip(kind.step.contexts, assignment.codes, strict=True)
     ):
-        if sum(held) != context:
+        if given.shape[1] < context:
             raise InputError(
                 f"tokens of request {request} over the tiers must add up to its {context}, "
-                f"not {sum(held)}"
+                f"not {given.shape[1]}"
             )
-    return tokens
+        own = given[list(kind.layers), given.shape[1] - context :]
+        if (own != own[:1]).any():
+            raise InputError("layers that read the same tokens must be assigned alike")
+        codes.append(own[:1])
+    return TierAssignment(assignment.tiers, tuple(codes))

@@ -14,6 +14,7 @@ from pamsim.report.stalls import stall_classes, stall_rules
 from pamsim.sim.run import ChannelRun
 
 PS_PER_SECOND = 10**12
+SCALE_BYTES = 2  # FP16
 
 
 class InternalError(PamsimError):
@@ -32,7 +33,7 @@ def channel_entry(run: ChannelRun, part: CompiledPart, number: int) -> dict[str,
     result, device = run.result, compiled.device
     counts = dict(sorted(result.counts.items()))
     column = device.organisation.column_bytes
-    columns = compiled.tiling.part_columns
+    columns = compiled.tiling.output_columns
     internal_bits = sum(
         n * command_work(c, device, columns).mac_column_bits for c, n in counts.items()
     )
@@ -68,8 +69,10 @@ def channel_entry(run: ChannelRun, part: CompiledPart, number: int) -> dict[str,
 
 
 def useful_bytes(run: ChannelRun, model: ModelSpec) -> int:
-    """K and V bytes of the tokens that a channel holds in one layer."""
-    per_token = 2 * model.head_dim * model.dtype_bytes
+    """K and V bytes, scales included, of the tokens that a channel holds in one layer."""
+    per_token = -(-model.kv_elements_per_token_layer * model.kv_bits // (8 * model.kv_heads))
+    if model.kv_scaled:
+        per_token += 2 * SCALE_BYTES  # of K and of V
     tokens = {sum(s.tokens for s in b.segments) for b in run.program.bindings}
     if len(tokens) != 1:
         raise InternalError(

@@ -27,7 +27,6 @@ from pamsim.system.clock import rate_to_ps
 
 FP32_BYTES = 4
 NORMALISERS = 2  # m and l
-LANES_PER_COLUMN = 16  # FP16 elements in a 32-byte column
 
 Query = tuple[int, int]  # request of the shard, query head
 
@@ -67,7 +66,7 @@ class Exchange:
 
 def merged_elements(compiled: CompiledStep) -> int:
     """Elements of O that one merge works through: those of one part of the head dimension."""
-    return compiled.tiling.part_columns * LANES_PER_COLUMN
+    return compiled.tiling.output_elements
 
 
 def exchange(
@@ -79,6 +78,7 @@ def exchange(
     """
     devices = tier.devices
     query_bytes = model.head_dim * model.dtype_bytes
+    vector_bytes = -(-model.head_dim * model.kv_bits // 8)  # of a new K or V
     result_bytes = model.value_dim * model.dtype_bytes
     holders: dict[tuple[int, int], set[int]] = {}
     partials: dict[tuple[int, int, int], Counter[int]] = {}
@@ -90,8 +90,11 @@ def exchange(
     for program in compiled.programs:
         for binding in program.bindings:
             device = binding.channel // tier.device.organisation.channels_per_device
-            # A vector that comes in pieces is sent once.
-            appends[device] += len({(a.request, a.kv_head, a.value) for a in binding.appends})
+            # A vector that comes in pieces is sent once. Scales come as a whole column.
+            vectors = {(a.request, a.kv_head, a.value) for a in binding.appends}
+            scales = sum(a.scale for a in binding.appends)
+            column_bytes = tier.device.organisation.column_bytes
+            appends[device] += len(vectors) * vector_bytes + scales * column_bytes
     queries = Counter(d for held in holders.values() for d in held)
     divided = {
         (share.requests[request], head): min(held)
@@ -119,7 +122,7 @@ def exchange(
 
     return Exchange(
         query_bytes_by_device=spread(queries, query_bytes),
-        append_bytes_by_device=spread(appends, query_bytes),
+        append_bytes_by_device=spread(appends),
         result_bytes_by_device=spread(results, result_bytes),
         sent_bytes_by_device=spread(sent),
         received_bytes_by_device=spread(received),

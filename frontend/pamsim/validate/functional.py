@@ -6,7 +6,7 @@ the output is compared with dense softmax attention in float64. docs/functional-
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -62,12 +62,15 @@ def prove_function(
     seed: int = 0,
     mode: Mode = "default",
     scores: str = "random",
+    append: Sequence[bool] | None = None,
 ) -> FunctionalVerdict:
     """Runs the programs of one layer on numbers and compares with float64 attention.
 
     mode "default": pairs of (request, KV head) such that every distinct channel program runs, and
     the shortest and the longest request; "full": every pair; "off": nothing, verdict "not checked".
-    scores: "random" or a pattern of pamsim.validate.functional_data. Raises ValueError for another.
+    scores: "random" or a pattern of pamsim.validate.functional_data. append: whether the programs
+    append the newest token of a request (else it lies in memory); all do if not given. Raises
+    ValueError for an unknown pattern.
     """
     family = f"pamsim.validate.families.{compiled.device.family}"
     if find_spec(family):
@@ -79,6 +82,7 @@ def prove_function(
         model.group_size,
         form=stored_format(model),
         capped=model.softcap is not None,
+        append=append,
     )
     return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
 
@@ -245,9 +249,12 @@ def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome)
                 f"{values[np.argmax(own - values)]:.3g}, not {own.max():.3g}"
             )
         if ref.score_max <= bounds.SCORE_LIMIT:
-            limits = bounds.attention_bound(ref, columns, values, runner.arithmetic)
-            if data.latent is not None:
-                output, limits = projected(output, limits, data.latent)
+            if data.latent is None:
+                limits = bounds.attention_bound(ref, columns, values, runner.arithmetic)
+            else:
+                moved = (values - rounding) / ref.largest
+                moved += 1.001 * bounds.score_bound(ref, columns, runner.arithmetic)
+                output, limits = projected(output, moved * ref.largest_value, rounding, data.latent)
             errors = np.abs(output - ref.output).max(axis=1)
             if (errors > limits).any():
                 faults.append(

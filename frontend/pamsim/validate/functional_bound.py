@@ -166,11 +166,14 @@ def attention_bound(
     ref: Reference, columns: int, values: np.ndarray, arithmetic: Arithmetic
 ) -> np.ndarray:
     """Bound against dense attention, float64 [heads]: P.V bound `values` and the scores' part."""
+    return values + ref.largest * score_bound(ref, columns, arithmetic) * 1.001
+
+
+def score_bound(ref: Reference, columns: int, arithmetic: Arithmetic) -> np.ndarray:
+    """D: how far a stored score may be from the exact one, float64 [heads]."""
     own = ref.folded if ref.softcap is None else capped(ref.folded, ref.softcap)
     folding = np.abs(own - ref.scores).max(axis=1)
-    storing = score_tolerance(ref, columns, arithmetic).max(axis=1)
-    moved = folding + storing
-    return values + ref.largest * moved * 1.001
+    return folding + score_tolerance(ref, columns, arithmetic).max(axis=1)
 
 
 def within_hull(output: np.ndarray, ref: Reference, tolerance: float) -> bool:

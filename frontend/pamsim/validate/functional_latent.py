@@ -134,9 +134,13 @@ def unabsorbed_output(
 
 
 def projected(
-    output: np.ndarray, limits: np.ndarray, latent: Projections
+    output: np.ndarray, moved: np.ndarray, rounding: float, latent: Projections
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the host makes of the devices' outputs, W_UV O: float64 [heads, elements], and how far
-    it may be off where each element of O is off by `limits` [heads]."""
+    """What the host makes of the devices' outputs [heads, latent elements]: W_UV O, float64 [heads,
+    elements], and its bound [heads].
+
+    moved: the part of the bound that changes of weights make, which projection leaves as it is, as
+    it is a mean of the projected V too; rounding: how far an element of O is off besides.
+    """
     values = np.einsum("hr,hdr->hd", output, latent.value)
-    return values, limits * np.abs(latent.value).sum(axis=2).max(axis=1)
+    return values, moved + rounding * np.abs(latent.value).sum(axis=2).max(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,10 +66,12 @@ class PairRunner:
         *,
         form: Format = FP16,
         capped: bool = False,
+        append: Sequence[bool] | None = None,
     ) -> None:
-        """form: of K and V, as the model says; capped: its scores have a cap."""
+        """form: of K and V, as the model says; capped: its scores have a cap; append: whether the
+        newest token of a request comes by an append, as it does of all if not given."""
         self.compiled, self.value_dim, self.group_size = compiled, value_dim, group_size
-        self.form, self.capped = form, capped
+        self.form, self.capped, self.append = form, capped, append
         self.value_width = compiled.table.value_columns * LANES * form.pack
         self.part_width = compiled.tiling.part_columns * LANES * form.pack
         self.arithmetic = arithmetic_of(compiled)
@@ -178,10 +181,10 @@ class PairRunner:
                 (data.value, data.value_dims, segment.value),
             )
             # the new token comes through the append buffer
-            token, new = segment_tokens(segment), data.tokens - 1
-            write_tokens(
-                machine.memory(self._unit(segment.group)), banks, segment, token, new, pieces
-            )
+            token = segment_tokens(segment)
+            old = np.flatnonzero(token < data.tokens - self._new(first.request))
+            memory = machine.memory(self._unit(segment.group))
+            write_tokens(memory, banks, token, old, pieces)
         queries = {
             n: query_vector(data.folded[head], data.key_dims, first.key, self.form)
             for n, (head, _, _) in numbers.items()
@@ -191,7 +194,13 @@ class PairRunner:
             for number, a in enumerate(binding.appends)
             if a.request == first.request and a.kv_head == first.kv_head
         }
+        if appends and not self._new(first.request):
+            raise IsaError(f"request {first.request} must be appended to elsewhere, not here")
         return machine.run(queries, appends, wanted=numbers.keys(), record=True)
+
+    def _new(self, request: int) -> int:
+        """Tokens of a request that the step writes: one, or none where another tier holds it."""
+        return 1 if self.append is None or self.append[request] else 0
 
     def _check_cycles(self, program: Program) -> None:
         """Raises IsaError where CFG gives the PUs another time than a column of the format takes:

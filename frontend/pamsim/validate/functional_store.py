@@ -45,16 +45,15 @@ def query_vector(
 def write_tokens(
     memory: GroupMemory,
     banks: int,
-    segment: Segment,
     token: np.ndarray,
-    new_token: int,
+    local: np.ndarray,
     pieces: Sequence[tuple[Stored, Sequence[int], Sequence[Region]]],
 ) -> None:
-    """Writes all tokens of a segment but the new one.
+    """Writes tokens of a segment.
 
-    token: int64 [local tokens]. pieces: stored vectors of K or V, elements of each piece, regions.
+    token: int64, of all its local tokens; local: which of these. pieces: stored vectors of K or V,
+    elements of each piece, regions.
     """
-    local = np.flatnonzero(token != new_token)
     slot, bank = local // banks, local % banks
     for stored, dims, regions in pieces:
         held = words(stored.elements[token[local]], dims, regions, stored.form)

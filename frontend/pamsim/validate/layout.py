@@ -10,11 +10,13 @@ layers do not meet is shown on row intervals. Memory stays that of one channel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
 
-from pamsim.config.spec import Organisation, SystemSpec
+from pamsim.config.spec import SystemSpec
 from pamsim.layout.table import BLOCK_TOKENS, BlockTable, Region, Segment
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.layout_cells import (
@@ -77,13 +79,21 @@ def prove_layout(
 
     layers: that it places; all of the model's if None.
     """
+    family = f"pamsim.validate.families.{system.tier(tier).device.family}"
+    own: Any = getattr(import_module(family), "prove_layout", None) if find_spec(family) else None
+    if own is not None:
+        verdict: LayoutVerdict = own(table, model, step, system, tier=tier, layers=layers)
+        return verdict
     faults: list[str] = []
     layers = layers or model.layers
     organisation = system.tier(tier).device.organisation
+    chips = organisation.chips  # of a bank: each may hold tokens of its own, side by side
+    side_by_side = chips if table.banks == organisation.banks * chips else 1
+    column_bytes = organisation.column_bytes // side_by_side
     for name, has, should in (
         ("channels", table.channels, system.tier(tier).channels),
         ("groups", table.groups, organisation.groups_per_channel),
-        ("banks", table.banks, organisation.banks),
+        ("banks", table.banks, organisation.banks * side_by_side),
         ("rows", table.rows, organisation.rows),
         ("layers", table.layers, layers),
     ):
@@ -94,7 +104,8 @@ def prove_layout(
     for regions in {stored_regions(s, model) for s in sound}:
         for region, elements in zip(regions, sizes, strict=True):
             bits = elements * model.kv_bits
-            _check_region(region, bits, model.kv_scaled, organisation, faults)
+            scaled = model.kv_scaled
+            _check_region(region, bits, scaled, column_bytes, organisation.columns, faults)
     missing, duplicates = (n * sum(sizes) for n in _tokens(sound, step, model, faults))
     for number, (lost, overwritten) in enumerate(read_back(sound, table, model, faults)):
         missing += lost * sizes[number]
@@ -123,7 +134,7 @@ def prove_layout(
         duplicates=duplicates * layers,
         missing=missing * layers,
         bytes_needed=-(-read * model.kv_bits // 8) * layers,
-        bytes_fetched=accesses * organisation.column_bytes * table.banks,
+        bytes_fetched=accesses * column_bytes * table.banks,
         column_accesses=accesses,
         row_hits=accesses - misses,
         groups_used=len(group_tokens),
@@ -142,13 +153,18 @@ def _slots(s: Segment, table: BlockTable) -> int:
 
 
 def _check_region(
-    region: Region, bits: int, scaled: bool, organisation: Organisation, faults: list[str]
+    region: Region,
+    bits: int,
+    scaled: bool,
+    column_bytes: int,
+    columns: int,
+    faults: list[str],
 ) -> None:
     """A vector has room in its region, and vectors and scales do not meet in a row."""
-    if region.vector_columns * organisation.column_bytes * 8 < bits:
+    if region.vector_columns * column_bytes * 8 < bits:
         faults.append(f"a vector must have {-(-bits // 8)} bytes of columns")
     slots = region.slots_per_row
-    if slots < 1 or region.column < 0 or region.end_column > organisation.columns:
+    if slots < 1 or region.column < 0 or region.end_column > columns:
         faults.append(f"a row must hold {slots} vectors")
     if slots > 1 and region.slot_columns < region.vector_columns:
         faults.append(f"vectors in a row must be {region.vector_columns} columns apart")
@@ -156,7 +172,7 @@ def _check_region(
         faults.append(f"blocks of {region.block_rows} rows must not meet")
     if scaled != (region.scale_column is not None):
         faults.append(f"a row must hold {'its' if scaled else 'no'} scales")
-    elif (region.scale_column or 0) + region.scale_columns > organisation.columns:
+    elif (region.scale_column or 0) + region.scale_columns > columns:
         faults.append(f"a row must hold the scales of {slots} vectors")
 
 
@@ -206,7 +222,7 @@ def _tokens(
     missing = duplicates = 0
     for request, context in enumerate(step.contexts):
         size = np.full(-(-context // BLOCK_TOKENS), BLOCK_TOKENS)
-        size[-1] = context - (len(size) - 1) * BLOCK_TOKENS
+        size[-1:] = context - (len(size) - 1) * BLOCK_TOKENS
         for kv_head in range(model.kv_heads):
             times = np.zeros(len(size), dtype=np.int64)
             for s in by_pair.get((request, kv_head), ()):

@@ -127,11 +127,12 @@ def layout_report(compiled: CompiledStep, model: ModelSpec, step: DecodeStep) ->
         for name, count in count_commands(program.program).items():
             kind = "read" if name.startswith(_READS) else name
             counts[kind] += count * len(program.bindings)
-    tokens, fetched = _held(table, organisation.column_bytes)
+    each = organisation.column_bytes * organisation.banks // table.banks  # of a place
+    tokens, fetched = _held(table, each)
     of_layer = sum(step.contexts) * model.kv_bytes_per_token_layer
     read = sum(step.contexts) * model.kv_heads * (model.head_dim + model.value_dim)
     used = table.rows_per_layer.sum(axis=1) * table.layers
-    taken = int(used.sum()) * table.banks * organisation.row_bytes
+    taken = int(used.sum()) * organisation.banks * organisation.row_bytes
     return LayoutReport(
         layout=table.layout,
         reads=Accesses(counts["read"], counts[_READ_ROWS]),

@@ -69,7 +69,10 @@ def _combined_layout(verdicts: Sequence[LayoutVerdict], fault: str) -> LayoutVer
 def prove_functions(parts: Sequence[CompiledPart], *, seed: int, mode: Mode) -> FunctionalVerdict:
     """The programs of every part; the verdict's figures are those of the tightest part."""
     verdicts = [
-        prove_function(p.step, p.shard.model, p.share.step, seed=seed, mode=mode) for p in parts
+        prove_function(
+            p.step, p.shard.model, p.share.step, seed=seed, mode=mode, append=p.share.append
+        )
+        for p in parts
     ]
     if len(verdicts) == 1:
         return verdicts[0]

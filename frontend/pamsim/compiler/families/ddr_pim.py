@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 
 from pamsim.compiler.channel import bind, channel_work
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.compiler.ddr_channel import channel_program
+from pamsim.compiler.ddr_channel import channel_program, writes_groups
 from pamsim.compiler.ddr_emit import BANKS, CHIPS
 from pamsim.compiler.ddr_tiling import choose_ddr_tiling
 from pamsim.compiler.variants import program_variants
@@ -26,26 +26,20 @@ from pamsim.workload.step import DecodeStep
 from pim_isa import Program, encode, load
 
 
-@dataclass(frozen=True)
-class DdrCompiledStep(CompiledStep):
-    """A step on DDR-PIM. share: what the devices attend over, which is what was asked for but for
-    the tokens that wait with the host until eight fill a write (`append_mode` grouped)."""
-
-    share: TierShare
-
-
 def compile_tier(
     model: ModelSpec, share: TierShare, system: SystemSpec, first_row: int | None = None
-) -> DdrCompiledStep:
+) -> CompiledStep:
     """Compiles one layer of a tier's share of a decode step, by the device's kv_layout.
 
-    first_row: rows below it are taken; those of the weights and reserves if None. Channels with the
-    same pattern share a program; programs come by their first channel. Raises CapacityError when
-    weights and KV cache do not fit, InputError when the device cannot run the model.
+    first_row: rows below it are taken; those of the weights and reserves if None. `held` of the
+    result is the share but for the tokens that wait with the host until eight fill a write
+    (`append_mode` grouped). Channels with the same pattern share a program; programs come by their
+    first channel. Raises CapacityError when weights and KV cache do not fit, InputError when the
+    device cannot run the model.
     """
     device = system.tier(share.tier).device
     _check(model, device)
-    if device.pim.extra["append_mode"] == "grouped":
+    if writes_groups(device):
         share = _whole_groups(share)
     if first_row is None:
         first_row = reserved_rows(model, system, share.tier)
@@ -64,7 +58,7 @@ def compile_tier(
         ChannelProgram(program, binary, hashlib.sha256(binary).hexdigest(), tuple(bindings[shape]))
         for shape, (program, binary) in programs.items()
     )
-    return DdrCompiledStep(
+    return CompiledStep(
         tier=share.tier,
         device=device,
         layers=len(share.layers),
@@ -73,7 +67,7 @@ def compile_tier(
         programs=compiled,
         variants=program_variants((p.program for p in compiled), device.templates),
         idle_channels=table.channels - sum(len(p.bindings) for p in compiled),
-        share=share,
+        held=share,
     )
 
 

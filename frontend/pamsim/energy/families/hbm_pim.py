@@ -1,9 +1,15 @@
 """What one HBM-PIM command does.
 
 A command works in the banks of its scope: ACTbg opens four banks, MACbg_q2 reads a column in each
-of four and each PU multiplies it for two queries. Operands in names: docs/hbm-pim-commands.md. What
-a command's name does not tell is counted elsewhere: the buffer reads of MACs
+of four and each PU multiplies for two cycles. Operands in names: docs/hbm-pim-commands.md. What a
+command's name does not tell is counted elsewhere: the buffer reads of MACs
 (pamsim.energy.mac_buffers), merges on the logic die (pamsim.energy.merges).
+
+MACs are counted by the cycles that the lanes of a PU work. So an FP8, INT8 or INT4 element that a
+lane takes on its own costs a whole FP16 MAC (it is widened to FP16 first), and lanes that divide
+into narrow ones (packed_lanes: widened) cost one FP16 MAC a cycle for 2 or 4 elements. Assumptions,
+like the soft cap's worth of two exponentials an element: its own, and as much for an addition, a
+reciprocal and two products.
 """
 
 from __future__ import annotations
@@ -62,6 +68,24 @@ def _mac(issue: _Issue) -> CommandWork:
         mac_column_bits=bits(issue.column * issue.banks * issue.columns),
         macs=issue.device.pim.lanes * issue.banks * issue.operand * issue.columns,
     )
+
+
+def _scale(issue: _Issue) -> CommandWork:
+    """16 scales a bank; of each query 16 FP32 sums become scores, or exponentials FP32 weights. All
+    16 are charged: fewer are scaled where a row holds fewer vectors."""
+    products = issue.device.pim.lanes * issue.banks * issue.operand
+    stored = DTYPE_BYTES[issue.device.pim.score_dtype]
+    return CommandWork(
+        mac_column_bits=bits(issue.column * issue.banks),
+        macs=products,
+        buffer_bytes=products * (_FP32_BYTES + stored),
+    )
+
+
+def _softcap(issue: _Issue) -> CommandWork:
+    elements = issue.operand * issue.banks
+    read_and_written = 2 * DTYPE_BYTES[issue.device.pim.score_dtype]
+    return CommandWork(exponential_elements=2 * elements, buffer_bytes=elements * read_and_written)
 
 
 def _query(issue: _Issue) -> CommandWork:
@@ -139,7 +163,9 @@ _WORK: dict[str, Callable[[_Issue], CommandWork]] = {
     "MACab": _mac,
     "MACseq": _mac,
     "MACbg": _mac,
+    "SCbg": _scale,
     "WRQ": _query,
+    "CAP": _softcap,
     "MAX": _maximum,
     "EXP": _exponential,
     "SUM": _sum,

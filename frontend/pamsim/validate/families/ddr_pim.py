@@ -1,4 +1,4 @@
-"""The functional proof of DDR-PIM programs: where tokens lie in a rank's chips, and what they append.
+"""The functional proof of DDR-PIM programs: where tokens lie in a rank, and what appends bring.
 
 The rest, with what is shown and the bound, is docs/functional-proof.md: a unit's adder tree has two
 levels in place of four, columns of 4 elements are added in order, and the chips' (O, m, l) are so
@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pamsim.compiler.compiled import AppendBinding, ChannelBinding, ChannelProgram
-from pamsim.compiler.families.ddr_pim import DdrCompiledStep
+from pamsim.compiler.compiled import (
+    AppendBinding,
+    ChannelBinding,
+    ChannelProgram,
+    CompiledStep,
+)
+from pamsim.compiler.ddr_channel import writes_groups
 from pamsim.layout.ddr import STRIPED
 from pamsim.layout.region import Segment
 from pamsim.model.spec import ModelSpec
@@ -25,30 +30,32 @@ from pim_isa.memory import GroupMemory
 
 
 def prove_function(
-    compiled: DdrCompiledStep,
+    compiled: CompiledStep,
     model: ModelSpec,
-    step: DecodeStep,
+    _step: DecodeStep,
     *,
     seed: int = 0,
     mode: Mode = "default",
     scores: str = "random",
 ) -> FunctionalVerdict:
-    """As pamsim.validate.prove_function, over the tokens that the devices attend to: those of
-    `step` but for what waits with the host."""
+    """As pamsim.validate.prove_function, over the tokens that the devices attend to: those of the
+    step but for what waits with the host."""
     runner = DdrRunner(compiled, model.head_dim, model.group_size)
-    held = compiled.share.step
+    held = runner.held.step
     return prove_with(runner, model, held, seed=seed, mode=mode, scores=scores)
 
 
 class DdrRunner(PairRunner):
     """Runs pairs on the chips of a rank."""
 
-    def __init__(self, compiled: DdrCompiledStep, head_dim: int, group_size: int) -> None:
+    def __init__(self, compiled: CompiledStep, head_dim: int, group_size: int) -> None:
         super().__init__(compiled, head_dim, group_size)
         constants, extra = load(compiled.device.family).constants, compiled.device.pim.extra
-        self.share, self.lanes, self.chips = compiled.share, constants["lanes"], constants["chips"]
+        if compiled.held is None:
+            raise ValueError("a compiled step of DDR-PIM must say what its devices hold")
+        self.held, self.lanes, self.chips = compiled.held, constants["lanes"], constants["chips"]
         self.striped = extra["kv_layout"] == STRIPED
-        self.grouped = extra["append_mode"] == "grouped" and not self.striped
+        self.grouped = writes_groups(compiled.device)
         self.partials = 1 if self.striped else self.chips
         each = self.lanes * self.chips if self.striped else self.lanes
         self.width = compiled.table.key_columns * each
@@ -90,7 +97,7 @@ class DdrRunner(PairRunner):
     def _new(self, request: int) -> int:
         """Tokens that the step writes."""
         each = self.chips if self.grouped else 1
-        return each if self.share.append[request] else 0
+        return each if self.held.append[request] else 0
 
     def _store(
         self,

@@ -1,4 +1,4 @@
-"""GDDR6-AiM: the rules of docs/aim-commands.md. Every command takes the one command bus for a CK."""
+"""GDDR6-AiM: the rules of docs/aim-commands.md. A command takes the one command bus for a CK."""
 
 from __future__ import annotations
 

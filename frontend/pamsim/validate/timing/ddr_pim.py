@@ -67,8 +67,8 @@ def reduction_cycles(pim: PimUnit, elements: int) -> int:
 def derived_ticks(device: DeviceSpec) -> Mapping[str, int]:
     """nCBM and nCBS: a merge and a sum over the chips in the central buffer."""
     pim = device.pim
-    lanes = pim.reduction_lanes * int(pim.extra["central_reduction_units"])
-    each = _ceil(int(pim.extra["central_merge_elements"]), lanes)
+    lanes = pim.reduction_lanes * pim.logic_die_reduction_units
+    each = _ceil(pim.logic_die_merge_elements, lanes)
     merge = pim.reduction_compare_cycles + pim.exponential_latency_cycles + CHIPS * each
     return {
         name: cycles_to_ticks(cycles, device.ticks_per_second, pim.clock_hz)

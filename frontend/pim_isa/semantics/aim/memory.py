@@ -18,7 +18,7 @@ class Banks:
         self._rows: dict[int, np.ndarray] = {}
 
     def row(self, row: int) -> np.ndarray:
-        """The row in all banks, float32 [banks, columns, lanes]; may be written. Raises IsaError."""
+        """A row in all banks, float32 [banks, columns, lanes]; may be written. Raises IsaError."""
         if not 0 <= row < self.rows:
             raise IsaError(f"row must be between 0 and {self.rows - 1}, not {row}")
         held = self._rows.get(row)

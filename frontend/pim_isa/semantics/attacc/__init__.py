@@ -11,7 +11,9 @@ from pim_isa.semantics.attacc.queue import Group
 # What the machine calls for each instruction, with its operands in the table's order.
 OPERATIONS = {
     "CFG": Group.configure,
+    "OPN": Group.open_bank,
     "APP": Group.append,
+    "CLS": Group.close_bank,
     "ACT": Group.activate_row,
     "PRE": Group.precharge,
     "NEW": Group.swap,

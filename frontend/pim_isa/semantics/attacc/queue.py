@@ -45,14 +45,25 @@ class Group:
         """CFG."""
         self.part = part
 
+    def open_bank(self, rank: int, bg: int, bank: int, row: int) -> None:
+        """OPN."""
+        banks = partitions(rank, bg) * GROUP_BANKS + bank
+        if (self.open_row[banks] != CLOSED).any():
+            raise IsaError(f"bank must be closed before OPN row {row}")
+        self.open_row[banks] = row
+
+    def close_bank(self, rank: int, bg: int, bank: int) -> None:
+        """CLS."""
+        self.open_row[partitions(rank, bg) * GROUP_BANKS + bank] = CLOSED
+
     def append(
         self, half: int, rank: int, bg: int, bank: int, row: int, column: int, columns: int,
         offset: int, source: int,
     ) -> None:  # fmt: skip
-        """APP. The controller opens the row of a closed bank for the write."""
+        """APP."""
         number = int(partitions(rank, bg)[half]) * GROUP_BANKS + bank
-        both = [int(p) * GROUP_BANKS + bank for p in partitions(rank, bg)]
-        self.open_row[both] = row
+        if self.open_row[number] != row:
+            raise IsaError(f"APP must find row {row} open")
         vector = self.die.appends.get(source)
         if vector is None:
             if self.die.wanted is not None:

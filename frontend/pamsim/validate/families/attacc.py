@@ -1,0 +1,231 @@
+"""The functional and layout proofs of AttAcc.
+
+What is shown is that of docs/functional-proof.md: every token of a head counts once in its scores
+and once in its outputs, scores are q.k up to their rounding, outputs lie within a bound of float64
+attention. docs/attacc-commands.md has the arithmetic and derives the bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
+from pamsim.layout.attacc import HeadSegment, HeadTable
+from pamsim.model.spec import ModelSpec
+from pamsim.validate import functional_bound as bounds
+from pamsim.validate.attacc_layout import prove_layout, stored_places
+from pamsim.validate.attacc_tokens import token_faults
+from pamsim.validate.functional import FunctionalVerdict, Mode
+from pamsim.validate.functional_data import PairData, draw
+from pamsim.workload.step import DecodeStep
+from pim_isa import Arithmetic, Machine, MachineResult, Unit, decode
+
+ARITHMETIC = Arithmetic()
+LANES, PARTITIONS, SOFTMAX_BLOCK = 16, 16, 256
+U16, U32, TINY16 = bounds.U16, bounds.U32, bounds.TINY16
+
+__all__ = ["prove_function", "prove_layout"]
+
+
+def prove_function(
+    compiled: CompiledStep,
+    model: ModelSpec,
+    _step: DecodeStep,
+    *,
+    seed: int = 0,
+    mode: Mode = "default",
+    scores: str = "random",
+) -> FunctionalVerdict:
+    """As pamsim.validate.prove_function."""
+    heads = [
+        (program, binding, number)
+        for program in compiled.programs
+        for binding in program.bindings
+        for number in range(len(binding.segments))
+    ]
+    if mode == "off" or not heads:
+        return FunctionalVerdict(
+            "not checked", None, None, None, "", "NOT CHECKED", 0, len(heads), 0,
+            len(compiled.programs), 0, 0, 0, None,
+        )  # fmt: skip
+    chosen = heads if mode == "full" else _chosen(heads)
+    results = [_prove(compiled, model, head, seed, scores) for head in chosen]
+    worst = max(results, key=lambda r: float("inf") if r.fault else r.error / r.bound)
+    faults = [r.fault for r in results if r.fault]
+    checked = len({program.sha256 for program, _, _ in chosen})
+    return FunctionalVerdict(
+        verdict="violated" if faults else "passed",
+        max_abs_error=worst.error,
+        bound=worst.bound,
+        max_abs_value=worst.largest,
+        reference=worst.reference,
+        coverage=(
+            f"{len(chosen)} of {len(heads)} (request, KV head) of one layer, all their tokens; "
+            f"{checked} of {len(compiled.programs)} distinct channel programs"
+        ),
+        pairs_checked=len(chosen),
+        pairs=len(heads),
+        programs_checked=checked,
+        programs=len(compiled.programs),
+        tokens_checked=sum(b.segments[n].tokens for _, b, n in chosen),
+        saturated=sum(r.saturated for r in results),
+        clipped=sum(r.clipped for r in results),
+        score_max=max(r.score_max for r in results),
+        first_fault=faults[0] if faults else "",
+    )
+
+
+_Head = tuple[ChannelProgram, ChannelBinding, int]  # number of the segment
+
+
+def _chosen(heads: list[_Head]) -> list[_Head]:
+    """The first and the last head of every program, the shortest and the longest of all."""
+    by_length = sorted(heads, key=lambda h: h[1].segments[h[2]].tokens)
+    found = {0: by_length[0], 1: by_length[-1]}
+    for program, binding, number in heads:
+        if binding is program.bindings[0] and number in (0, len(binding.segments) - 1):
+            found[len(found)] = program, binding, number
+    once = {(h[1].channel, h[2]): h for h in found.values()}
+    return [once[key] for key in sorted(once)]
+
+
+@dataclass(frozen=True)
+class _Result:
+    error: float
+    bound: float
+    reference: str
+    largest: float
+    score_max: float
+    saturated: int
+    clipped: int
+    fault: str
+
+
+def _prove(
+    compiled: CompiledStep, model: ModelSpec, head: _Head, seed: int, scores: str
+) -> _Result:
+    """Draws, runs and judges one (request, KV head)."""
+    program, binding, number = head
+    segment, table = binding.segments[number], compiled.table
+    assert isinstance(segment, HeadSegment) and isinstance(table, HeadTable)
+    data = draw(
+        seed=seed,
+        request=segment.request,
+        kv_head=segment.kv_head,
+        heads=model.group_size,
+        head_dim=model.head_dim,
+        tokens=segment.tokens,
+        dtype=model.dtype,
+        scores=scores,
+        scale=model.softmax_scale,
+    )
+    queries = range(number * model.group_size, (number + 1) * model.group_size)
+    result = _run(program, binding, segment, table, data, queries)
+    faults = [f"query {q} gives no result" for q in queries if q not in result.results]
+    events = {e.query: e for e in result.events}
+    for q in queries:
+        if q in events:
+            faults += token_faults(events[q], segment, table.shape)
+    judged = None if faults else _judge(result, events, list(queries), data, model, table)
+    error, bound, name, more = judged or (float("inf"), 1.0, "", [])
+    reference = bounds.reference(data)
+    faults += more
+    place = f"request {segment.request}, KV head {segment.kv_head}: "
+    return _Result(
+        error, bound, name, reference.largest, reference.score_max, result.saturations.total,
+        data.clipped, place + faults[0] if faults else "",
+    )  # fmt: skip
+
+
+def _run(
+    program: ChannelProgram,
+    binding: ChannelBinding,
+    segment: HeadSegment,
+    table: HeadTable,
+    data: PairData,
+    queries: range,
+) -> MachineResult:
+    """The program with the head's numbers in memory; the other heads' work is left out."""
+    machine = Machine(decode(program.binary), ARITHMETIC, rows=table.rows)
+    memory = machine.memory(Unit(0))
+    width = table.shape.vector_columns * LANES
+    key, value = (_padded(x.numbers(), width) for x in (data.key, data.value))
+    own = {
+        a.value: source
+        for source, a in enumerate(binding.appends)
+        if (a.request, a.kv_head) == (segment.request, segment.kv_head)
+    }
+    appends = {own[False]: key[-1], own[True]: value[-1]} if own else {}
+    tokens = np.arange(segment.tokens - bool(own))  # the new one comes through the append buffer
+    for place in stored_places(segment, table.shape, tokens):
+        vectors = (value if place.value else key)[tokens, place.elements]
+        memory.write(place.bank, place.row, place.column, vectors)
+    folded = {q: _padded(data.folded, width)[i] for i, q in enumerate(queries)}
+    return machine.run(folded, appends, wanted=queries, record=True)
+
+
+def _padded(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Float16 vectors with zeros up to whole columns in every bank."""
+    return np.pad(vectors.astype(np.float16), ((0, 0), (0, width - vectors.shape[1])))
+
+
+def _judge(
+    result: MachineResult,
+    events: dict[int, object],
+    queries: list[int],
+    data: PairData,
+    model: ModelSpec,
+    table: HeadTable,
+) -> tuple[float, float, str, list[str]]:
+    """(error, bound, what was compared with, faults)."""
+    ref = bounds.reference(data)
+    output = np.stack([result.results[q][: model.head_dim] for q in queries]).astype(np.float64)
+    stored = np.stack([events[q].scores for q in queries]).astype(np.float64)  # type: ignore[attr-defined]
+    faults = []
+    if not np.isfinite(output).all():
+        return float("inf"), 1.0, "", ["output is not finite"]
+    columns = table.shape.part + 4  # added in order: columns of a bank, then the four banks
+    tolerance = bounds.score_tolerance(ref, columns, ARITHMETIC)
+    expected = bounds.expected_scores(ref, ARITHMETIC)
+    if (wrong := ~(np.abs(stored - expected) <= tolerance)).any():
+        head, token = np.argwhere(wrong)[0]
+        faults.append(
+            f"score of token {token} with head {head} of the group must be "
+            f"{expected[head, token]:.6g} +- {tolerance[head, token]:.2g}, "
+            f"not {stored[head, token]:.6g}"
+        )
+    value = value_bound(data.tokens, ref.largest)
+    if not bounds.within_hull(output, ref, value):
+        faults.append("output leaves the hull of V")
+    own = np.abs(output - bounds.softmax_mean(stored, data.value)).max(axis=1)
+    if (own > value).any():
+        faults.append(
+            "error against the softmax of the stored scores must be at most "
+            f"{value:.3g}, not {own.max():.3g}"
+        )
+    limits = np.full(len(queries), value)
+    if ref.score_max > bounds.SCORE_LIMIT:
+        head = int(np.argmax(own))
+        return float(own[head]), value, "float64 softmax of the stored scores", faults
+    errors = np.abs(output - ref.output).max(axis=1)
+    limits = bounds.attention_bound(ref, columns, limits, ARITHMETIC)
+    head = int(np.argmax(errors / limits))
+    if (errors > limits).any():
+        faults.append(
+            f"error against dense attention must be at most {limits[head]:.3g}, "
+            f"not {errors[head]:.3g}"
+        )
+    return float(errors[head]), float(limits[head]), "dense attention in float64", faults
+
+
+def value_bound(tokens: int, largest: float) -> float:
+    """P.V bound: the output against the softmax of its stored scores, max |V| = `largest`.
+
+    docs/attacc-commands.md, Arithmetic.
+    """
+    local, blocks = -(-tokens // PARTITIONS), -(-tokens // SOFTMAX_BLOCK)
+    fp16 = 3 * U16 + tokens * TINY16  # exponentials, partial outputs, result; small exponentials
+    fp32 = (10 + blocks + local + 8) * U32
+    return 1.01 * (largest * (fp16 + fp32) + 5 * TINY16)
