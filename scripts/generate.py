@@ -1,7 +1,8 @@
 """Writes the generated files, or with --check says which ones are stale.
 
 Generated: docs/isa/*.md from the instruction tables; frontend/ramulator_configs/schema/*.json from
-the types that validate user files; the result in README.md from the command above it.
+the types that validate user files; the results in README.md and docs/guide from the commands above
+them, which run one after the other in one empty folder a page.
 """
 
 from __future__ import annotations
@@ -28,27 +29,44 @@ def generated() -> dict[Path, str]:
     schema = ROOT / "frontend" / "ramulator_configs" / "schema"
     files.update({schema / name: text for name, text in schema_files().items()})
     files[schema / "run.schema.json"] = schema_text()
-    files[ROOT / "README.md"] = RESULT.sub(_with_result, (ROOT / "README.md").read_text())
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))):
+        files[page] = _with_results(page.read_text())
     return files
 
 
-RESULT = re.compile(r"<!-- result: (?P<command>.*?) -->\n```\n.*?```\n<!-- end -->", re.DOTALL)
+RESULT = re.compile(r"<!-- result: (?P<command>.*?) -->\n(```\n.*?```\n)?<!-- end -->", re.DOTALL)
 
 
-def _with_result(block: re.Match[str]) -> str:
-    """The block with what its command prints, at 80 columns, in an empty folder."""
-    command = block["command"]
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+LINES = re.compile(r" \| head -(\d+)$")
+
+
+def _with_results(text: str) -> str:
+    """The page with what its commands print, at 80 columns; `| head -N` shows the first N lines."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "pamsim.cli.main", *shlex.split(command)[1:]],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return f"<!-- result: {command} -->\n```\n{done.stdout.strip()}\n```\n<!-- end -->"
+
+        def result(block: re.Match[str]) -> str:
+            command = block["command"]
+            shown = _output(LINES.sub("", command), folder)
+            if most := LINES.search(command):
+                shown = "\n".join(shown.splitlines()[: int(most[1])])
+            printed = f"```\n{shown}\n```\n" if shown else ""
+            return f"<!-- result: {command} -->\n{printed}<!-- end -->"
+
+        return RESULT.sub(result, text)
+
+
+def _output(command: str, folder: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pamsim.cli.main", *shlex.split(command)[1:]],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{command} must succeed, not exit with {done.returncode}:\n{done.stderr}")
+    return done.stdout.strip("\n")
 
 
 def main() -> int:

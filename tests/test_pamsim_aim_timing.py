@@ -29,7 +29,7 @@ EWMUL = MAC.replace("MAC_ABK", "EWMUL")
 BIAS = """\
 LOOP count=1024
   TMOD registers=1
-  WR_BIAS gpr=4
+  WR_BIAS bias=4
   TMOD registers=0
   MAC_ABK row=0 size=64
   TMOD registers=1
@@ -136,7 +136,7 @@ def test_every_command_of_the_family_in_one_program() -> None:
       CLOSE_ABK
       TMOD registers=1
       WR_GB gpr=0 size=2
-      WR_BIAS gpr=0
+      WR_BIAS bias=0
       RD_MAC gpr=5
       RD_AF gpr=6
       TMOD registers=0

@@ -247,8 +247,8 @@ BAD_DEVICES = {
         "extends must not lead back to './mine.yaml' [FILE:2:10]",
     ),
     "energy that is none": (
-        DEVICE + "energy: hbm4\n",
-        "energy must be a known name or a YAML file, not 'hbm4' [FILE:3:9] (did you mean 'hbm3'?)",
+        DEVICE + "energy: hbm3e\n",
+        "energy must be a known name or a YAML file, not 'hbm3e' [FILE:3:9] (did you mean 'hbm3'?)",
     ),
     "not a mapping": ("- 1\n- 2\n", "device must be a mapping of keys to values [FILE:1:1]"),
     "empty": ("", "device must be a mapping of keys to values"),

@@ -16,6 +16,7 @@ import pytest
 from pamsim.cli.main import main
 from pamsim.compiler import CompiledStep, compile_step
 from pamsim.config import load_device, load_system
+from pamsim.errors import PamsimError
 from pamsim.model import load_model
 from pamsim.report.check import check_result
 from pamsim.sim import count_commands, simulate
@@ -105,6 +106,20 @@ def step(system: str) -> CompiledStep:
         ffn_hidden=64, vocabulary=100,
     )  # fmt: skip
     return compile_step(model, make_step("700,17"), load_system(system, ["tiers.hbm.devices=1"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("hbm3-pam-power", "timing.nMAC=1", "nCCDS must be at most nMAC = 1 CK, not 2 CK"),
+        ("hbm3-pam-seq", "timing.nSEQ=3", "nCCDL must be at most nSEQ = 3 CK, not 4 CK"),
+        ("hbm3-pam-refpb", "timing.nREFIpb=5071", "nREFIpb must be at most nREFI = 5070 CK"),
+    ],
+)
+def test_contradicting_parameters(name: str, override: str, message: str) -> None:
+    with pytest.raises(PamsimError) as error:
+        load_device(name, [override])
+    assert message in str(error.value)
 
 
 @systems

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +10,10 @@ import pytest
 from handmade import compile_table, model, place, system
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutants import damaged, mutants
 
 from pamsim.compiler import compile_step
-from pamsim.compiler.compiled import ChannelProgram, CompiledStep
+from pamsim.compiler.compiled import CompiledStep
 from pamsim.config import load_system
 from pamsim.model import load_model
 from pamsim.validate import functional_bound as bounds
@@ -23,7 +22,7 @@ from pamsim.validate.functional_data import SCORES, convert, draw, to_bf16
 from pamsim.validate.functional_quantise import Stored
 from pamsim.validate.functional_run import PairRunner
 from pamsim.workload.step import DecodeStep
-from pim_isa import Arithmetic, Instruction, Program, encode, load
+from pim_isa import Arithmetic, Instruction
 
 HOMES = [(0, 0), (0, 5), (3, 2)]  # two groups of channel 0, one of channel 3
 SYSTEM = system()
@@ -114,40 +113,6 @@ def test_off_is_not_checked() -> None:
 
 
 # --- damaged programs
-
-
-def damaged(compiled: CompiledStep, which: int, program: Program) -> CompiledStep:
-    binary = encode(program)
-    changed = replace(
-        compiled.programs[which],
-        program=program,
-        binary=binary,
-        sha256=hashlib.sha256(binary).hexdigest(),
-    )
-    programs = [*compiled.programs]
-    programs[which] = changed
-    return replace(compiled, programs=tuple(programs))
-
-
-def mutants(held: ChannelProgram) -> Iterator[tuple[str, Instruction, Program]]:
-    """Every instruction left out, every operand one more and one less."""
-    table, program = load("hbm_pim"), held.program
-    for number, stream in enumerate(program.streams):
-        for place_, old in enumerate(stream.instructions):
-            variants: list[tuple[str, tuple[Instruction, ...]]] = [("left out", ())]
-            for position, (name, value) in enumerate(old.operands):
-                f = table.spec(old.mnemonic).field(name)
-                for by in (1, -1):
-                    if f.minimum <= value + by <= f.maximum:
-                        operands = list(old.operands)
-                        operands[position] = (name, value + by)
-                        new = Instruction(old.mnemonic, tuple(operands))
-                        variants.append((f"{name} {by:+d}", (new,)))
-            for what, new_ones in variants:
-                body = stream.instructions[:place_] + new_ones + stream.instructions[place_ + 1 :]
-                streams = list(program.streams)
-                streams[number] = replace(stream, instructions=body)
-                yield what, old, replace(program, streams=tuple(streams))
 
 
 def harmless(what: str, old: Instruction) -> bool:

@@ -22,7 +22,8 @@ from pamsim.validate.timing.rule import split_operand
 START = REFI + 401  # of the earlier command: one REFab may come here, none is overdue
 END = 2 * REFI
 
-ACCESSES = ("RD", "WR", "RDA", "WRA", "MACbg_q1", "MACbg_q4")
+READ_BY_GROUP = ("MACbg", "SCbg")
+ACCESSES = ("RD", "WR", "RDA", "WRA", "MACbg_q1", "MACbg_q4", "SCbg_q1", "SCbg_q4")
 
 
 def build(case: Case, gap: int, *, there: Where | None = None) -> Log:
@@ -34,7 +35,7 @@ def build(case: Case, gap: int, *, there: Where | None = None) -> Log:
         start += 1  # a precharge may start on the falling edge
     opened: list[tuple[str, Where]] = []
     pairs = ((case.earlier, BANK), (case.later, where))
-    by_group = any(name.startswith("MACbg") for name, _ in pairs)
+    by_group = any(name.startswith(READ_BY_GROUP) for name, _ in pairs)
     for name, place in pairs:
         if name not in ACCESSES:
             continue
@@ -43,7 +44,7 @@ def build(case: Case, gap: int, *, there: Where | None = None) -> Log:
             and place[: depth(case.earlier)] == (BANK[: depth(case.earlier)])
         ):
             continue  # the earlier command opens it
-        group_wide = by_group and (name.startswith("MACbg") or place[:3] == BANK[:3])
+        group_wide = by_group and (name.startswith(READ_BY_GROUP) or place[:3] == BANK[:3])
         opener = ("ACTbg" if group_wide else "ACT", place)
         covered = any(
             place[: depth(earlier_opener)] == other[: depth(earlier_opener)]

@@ -87,7 +87,7 @@ def test_a_row_times_the_global_buffer() -> None:
     body = """
       TMOD registers=1
       WR_GB gpr=0 size=64
-      WR_BIAS gpr=64
+      WR_BIAS bias=64
       TMOD registers=0
       MAC_ABK row=9 size=64
       TMOD registers=1
@@ -116,8 +116,8 @@ def test_single_bank_threads_and_next_bank() -> None:
     bank, bias = bf16(rng, 16, 64, 16), np.zeros(16, np.float32)
     body = """
       TMOD registers=1
-      WR_BIAS gpr=0 thread=0
-      WR_BIAS gpr=0 thread=1
+      WR_BIAS bias=0 thread=0
+      WR_BIAS bias=0 thread=1
       TMOD registers=0
       CFR next_bank=1
       MAC_SBK bg=1 bank=2 row=4 column=3 size=1 thread=1
@@ -176,7 +176,7 @@ def test_activation_functions(number: int, function: object) -> None:
     body = f"""
       CFR function={number}
       TMOD registers=1
-      WR_BIAS gpr=0
+      WR_BIAS bias=0
       TMOD registers=0
       AF row=16383
       TMOD registers=1
@@ -192,15 +192,15 @@ def test_loops_move_rows_and_registers() -> None:
       TMOD registers=1
       WR_GB gpr=0 size=1
       LOOP count=3 row_step=1 gpr_step=2
-        WR_BIAS gpr=10
+        WR_BIAS bias=10
         TMOD registers=0
         MAC_ABK row=0
         TMOD registers=1
         RD_MAC gpr=11
       END"""
-    zero, one = np.zeros(16, np.float32), np.ones(16, np.float32)
-    _, result = execute(body, {0: one, 10: zero, 12: one, 14: zero}, bank)
-    assert [float(result.results[11 + 2 * i][0]) for i in range(3)] == [16, 33, 48]
+    one = np.ones(16, np.float32)
+    _, result = execute(body, {0: one, 10: one}, bank)
+    assert [float(result.results[11 + 2 * i][0]) for i in range(3)] == [17, 33, 49]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_column_beyond_the_row_is_a_fault() -> None:
 def test_memory_never_written_shows() -> None:
     registers = {0: np.ones(16, np.float32)}
     body = (
-        "TMOD registers=1\nWR_GB gpr=0\nWR_BIAS gpr=0\nTMOD registers=0\nMAC_ABK row=5\n"
+        "TMOD registers=1\nWR_GB gpr=0\nWR_BIAS bias=0\nTMOD registers=0\nMAC_ABK row=5\n"
         "TMOD registers=1\nRD_MAC gpr=1"
     )
     _, result = execute(body, registers)

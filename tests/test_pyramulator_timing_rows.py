@@ -18,12 +18,18 @@ from timing_pictures import Address, Mark, draw, play, read_picture, redraw
 from pamsim.config import ProgramVariants, describe, load_device
 from pyramulator import Bus, Description, RowUse, TimingRow
 
-VARIANTS = ProgramVariants(queries=(1, 4), elements=(16, 128), reduced_elements=(16, 128))
+VARIANTS = ProgramVariants(
+    queries=(1, 4),
+    scaled_queries=(1, 4),
+    elements=(16, 128),
+    capped_elements=(16, 128),
+    reduced_elements=(16, 128),
+)
 
 # What "$name" stands for in a picture: each of these in turn.
 SETS = {
-    "mac": "MACbg_q1 MACbg_q4",
-    "score": "MAX_16 MAX_128 EXP_16 EXP_128 SUM_16 SUM_128 REDBG_16 REDBG_128",
+    "mac": "MACbg_q1 MACbg_q4 SCbg_q1 SCbg_q4",
+    "score": "CAP_16 CAP_128 MAX_16 MAX_128 EXP_16 EXP_128 SUM_16 SUM_128 REDBG_16 REDBG_128",
     "pu": "$mac WRQ $score",
     "group_read": "RD RDA REDLD",
     "read": "$group_read RDRES",
@@ -111,16 +117,18 @@ PICTURES = [
     ("Bank", "WRA .x94 ACTbg", 2 * (6 + 2 + 21 + 19) + 1 - 2),  # nCWL + nBL + nWR + nRP
     # Columns, the PUs of a group
     ("PseudoChannel", "$mac .x3 $mac", 2 * 2),  # nCCDS
-    ("BankGroup", "MACbg_q1 .x7 $mac|WRQ", 2 * 4),  # nCCDL 8, over 1 PU cycle 3.9 -> 4
-    ("BankGroup", "MACbg_q4 .x15 $mac|WRQ", 16),  # 4 PU cycles 15.6 -> 16, over nCCDL 8
-    ("BankGroup", "MACbg_q1 .x45 $score", 2 * (19 + 2) + 4),  # nCL + nBL + 1 PU cycle
-    ("BankGroup", "MACbg_q4 .x57 $score", 2 * (19 + 2) + 16),  # nCL + nBL + 4 PU cycles
+    ("BankGroup", "MACbg_q1|SCbg_q1 .x7 $mac|WRQ", 2 * 4),  # nCCDL 8, over 1 PU cycle 3.9 -> 4
+    ("BankGroup", "MACbg_q4|SCbg_q4 .x15 $mac|WRQ", 16),  # 4 PU cycles 15.6 -> 16, over nCCDL 8
+    ("BankGroup", "MACbg_q1|SCbg_q1 .x45 $score", 2 * (19 + 2) + 4),  # nCL + nBL + 1 PU cycle
+    ("BankGroup", "MACbg_q4|SCbg_q4 .x57 $score", 2 * (19 + 2) + 16),  # nCL + nBL + 4 PU cycles
     ("BankGroup", "$mac .x7 RD|RDA|WR|WRA", 2 * 4),  # nCCDL
     ("BankGroup", "RD .x7 $mac", 2 * 4),
     ("BankGroup", "RDA (PREbg) (ACTbg) .x5 $mac", 2 * 4),
     ("BankGroup", "WR|WRQ .x37 $mac", 2 * (6 + 2 + 11)),  # nCWL + nBL + nWTRL
     ("BankGroup", "WRA (PREbg) (ACTbg) .x35 $mac", 2 * (6 + 2 + 11)),
     ("BankGroup", "WRQ .x15 $score", 2 * (6 + 2)),  # nCWL + nBL
+    ("BankGroup", "CAP_16 .x156 $pu", 157),  # 16 + 24 = 40 cycles, 156.2
+    ("BankGroup", "CAP_128 .x593 $pu", 594),  # 128 + 24 = 152 cycles, 593.4
     ("BankGroup", "MAX_16 .x19 $pu", 20),  # 16 / 16 + 4 = 5 cycles, 19.5
     ("BankGroup", "MAX_128 .x46 $pu", 47),  # 128 / 16 + 4 = 12 cycles, 46.8
     ("BankGroup", "EXP_16 .x105 $pu", 106),  # 16 + 11 = 27 cycles, 105.4

@@ -7,7 +7,7 @@ for PRE* and REF*, 2 for column commands. Durations are cycles x 2600 / 666, rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from timing_logs import Where
 
@@ -205,10 +205,27 @@ def each(
 
 
 READ, WRITE = ("RD", "RDA"), ("WR", "WRA")
-MERGING = ("MAX_128", "EXP_128", "SUM_128", "REDBG_128")
+MERGING = ("CAP_128", "MAX_128", "EXP_128", "SUM_128", "REDBG_128")
 PU = ("MACbg_q1", "WRQ", *MERGING)
 
-CASES = (
+
+
+def like_mac(cases: tuple[Case, ...]) -> list[Case]:
+    """The cases of MACbg with SCbg on either side: docs/hbm-pim-commands.md has one rule."""
+    return [
+        replace(case, earlier=earlier, later=later)
+        for case in cases
+        for earlier in scale_names(case.earlier)
+        for later in scale_names(case.later)
+        if (earlier, later) != (case.earlier, case.later)
+    ]
+
+
+def scale_names(name: str) -> tuple[str, ...]:
+    return (name, name.replace("MACbg", "SCbg")) if name.startswith("MACbg") else (name,)
+
+
+OF_MACS = (
     *BY_HAND,
     *each("HBM3 tPPD", ("PREab",), ("PREab",), 4),
     *each("HBM3 tCCDS", READ, READ, 4, OTHER_GROUP),
@@ -222,10 +239,12 @@ CASES = (
     *each("PIM tPPD", ("PREbg",), ("PREab",), 4),
     *each("PIM MAC tCCDL", ("MACbg_q1",), MERGING, 8, BANK, OTHER_GROUP, "PIM MAC result"),
     *each("PIM MAC PU time", ("MACbg_q4",), MERGING, 16, BANK, OTHER_GROUP, "PIM MAC result"),
+    *each("PIM MAC result", ("MACbg_q1",), MERGING, 46, BANK, OTHER_GROUP),
     *each("PIM MAC-host tCCDL", ("MACbg_q1",), (*READ, *WRITE), 8, SAME_GROUP, OTHER_GROUP),
     *each("PIM write-MAC", ("WRA",), ("MACbg_q1",), 38, BANK, OTHER_GROUP, "PIM half-open group"),
     *each("PIM arithmetic", ("MAX_128", "SUM_128"), PU, 47, BANK, OTHER_GROUP),
     *each("PIM arithmetic", ("EXP_128",), PU, 543, BANK, OTHER_GROUP),
+    *each("PIM arithmetic", ("CAP_128",), PU, 594, BANK, OTHER_GROUP),  # 128 + 24 cycles
     *each("PIM WRQ data", ("WRQ",), MERGING, 16, BANK, OTHER_GROUP),
     *each("PIM REDBG", ("REDBG_128",), (*PU, "REDLD"), 172, BANK, OTHER_GROUP),
     *each("PIM tCCDS", ("REDLD", "RDRES"), (*READ, "REDLD", "RDRES"), 4, OTHER_GROUP),
@@ -245,6 +264,7 @@ CASES = (
     *each("PIM tWTRL", ("WRQ",), (*READ, "REDLD"), 38, BANK, OTHER_GROUP),
     *each("PIM tWTRL", WRITE, ("REDLD",), 38, BANK, OTHER_GROUP),
 )
+CASES = (*OF_MACS, *like_mac(OF_MACS))
 
 # Rules whose one-tick mutation never shows alone with these numbers, and why. Each stays a rule:
 # another device's numbers bring it out (see `test_a_longer_row_cycle_shows_alone`).
@@ -256,7 +276,7 @@ HARMLESS = {
     "PIM ACTbg-REFab": "as HBM3 ACT-REFab",
 }
 # One edge of a rule that others mask, by (rule, earlier, later); its other edges show alone.
-HARMLESS_EDGES = {
+_HARMLESS_EDGES = {
     ("HBM3 ACT-REFpb tRRDL", "REFpb", "ACT"): "tRREFD of the pseudo-channel is longer",
     ("PIM tRCDRD", "ACT", "MACbg_q1"): "the fourth ACT of the group comes later than the first",
     **{("PIM MAC tCCDL", "MACbg_q1", e): "a MAC's result takes longer" for e in MERGING},
@@ -265,5 +285,11 @@ HARMLESS_EDGES = {
     ("PIM MAC-host tCCDL", "RDA", "MACbg_q1"): "RDA has closed a bank of the group",
     ("PIM tCCDS", "REDLD", "RDRES"): "the logic die's merge takes longer",
     ("PIM write-MAC", "WRA", "MACbg_q1"): "WRA has closed a bank of the group",
+}
+HARMLESS_EDGES = {
+    (rule, first, second): why
+    for (rule, earlier, later), why in _HARMLESS_EDGES.items()
+    for first in scale_names(earlier)
+    for second in scale_names(later)
 }
 # fmt: on

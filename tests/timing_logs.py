@@ -14,7 +14,7 @@ LEVELS = ("Channel", "PseudoChannel", "SID", "BankGroup", "Bank", "Row", "Column
 COMMANDS = (
     *("ACT", "PREpb", "PREab", "RD", "WR", "RDA", "WRA", "REFab", "REFpb"),
     *("ACTbg", "PREbg", "MACbg_q1", "MACbg_q4", "WRQ", "MAX_128", "EXP_128", "SUM_128"),
-    *("REDBG_128", "REDLD", "RDRES"),
+    *("REDBG_128", "REDLD", "RDRES", "SCbg_q1", "SCbg_q4", "CAP_128"),
 )
 
 # PAM, arXiv 2602.11521, Table 1
@@ -48,6 +48,7 @@ PIM = PimUnit(
     min_tile_tokens=16,
     score_dtype="fp16",
     probability_dtype="fp16",
+    extra={"packed_lanes": "fixed", "softcap_latency_cycles": 24},
 )
 
 

@@ -61,10 +61,28 @@ class ViolationError(PamsimError):
     exit_code = EXIT_VIOLATION
 
 
+def short(value: object) -> str:
+    """A value of a YAML file as it would stand there, at most 60 characters."""
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint such as `did you mean 'nCCDL'?`, or the list when nothing is near and it is short."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    near = nearest(name, known)
+    return near or (f"known: {', '.join(known)}" if 0 < len(known) <= 12 else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint of a message that lists what is known itself; empty when nothing is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -67,7 +67,9 @@ class ResidencyBook:
         self.device = device
         description = device.description
         refresh = description.refresh
-        self.level = 1 if refresh is None else description.level_index(refresh.in_turn or refresh.scope)
+        self.level = (
+            1 if refresh is None else description.level_index(refresh.in_turn or refresh.scope)
+        )
         self.nodes = device.levels[self.level]
         self.banks = [self._below([node]) for node in self.nodes]
         n = len(self.nodes)

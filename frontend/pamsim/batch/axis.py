@@ -18,9 +18,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from pamsim.config.problems import short
 from pamsim.config.reader import DataPath, Document
-from pamsim.errors import InputError, PamsimError, Position, did_you_mean
+from pamsim.errors import InputError, PamsimError, Position, did_you_mean, short
 
 MAX_VALUES = 1_000_000
 RANGE_KEYS = ("from", "to", "step", "factor", "count", "scale", "unit")

@@ -32,7 +32,7 @@ def assignments(sweep: Sweep) -> Iterator[Assignment]:
         size *= len(rows)
     if size > MAX_POINTS:
         raise InputError(f"sweep must have at most {MAX_POINTS} combinations, not {size}",
-                         Position(str(sweep.path)))  # fmt: skip
+                         sweep.document.position(()))  # fmt: skip
     names = [name for group, _ in groups for name in group]
     for rows in itertools.product(*(rows for _, rows in groups)):
         point = dict(zip(names, itertools.chain.from_iterable(rows), strict=True))
@@ -81,6 +81,8 @@ class Expansion:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self._home = sweep.path.parent
+        place = sweep.document.position(())
+        self._given = Path(place.file) if place else sweep.path  # as the user wrote it
         self._traces: dict[tuple[Value, Value], Trace] = {}
         self._runs: dict[tuple[Value, ...], list[list[int]]] = {}
         self._texts: dict[tuple[str, Value], str] = {}
@@ -98,7 +100,7 @@ class Expansion:
                 gc.enable()
         if not points:
             raise InputError("sweep must have points, not none: no combination meets `where`",
-                             Position(str(self.sweep.path)))  # fmt: skip
+                             self.sweep.document.position(("where",)))  # fmt: skip
         return points
 
     def configurations(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -227,9 +229,9 @@ class Expansion:
     def _trace(self, name: Value, max_context: Value) -> Trace:
         if (name, max_context) not in self._traces:
             if max_context is None:
-                path = Path(str(name))
-                path = path if path.is_absolute() else self._home / path
-                self._traces[name, None] = read_trace(path, self.sweep.form)
+                path = Path(str(name))  # where it is absolute, joining keeps it as it is
+                shown = str(self._given.parent / path)
+                self._traces[name, None] = read_trace(self._home / path, self.sweep.form, shown)
             else:
                 assert isinstance(max_context, int)
                 self._traces[name, max_context] = self._trace(name, None).within(max_context)

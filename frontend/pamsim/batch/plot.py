@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pamsim.errors import InputError, did_you_mean
+from pamsim.errors import InputError, did_you_mean, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def draw(
     columns in `larger` are better when larger. Raises InputError.
     """
     if kind not in KINDS:
-        hint = did_you_mean(kind, KINDS)
+        hint = nearest(kind, KINDS)
         raise InputError(
             f"kind of plot must be one of {', '.join(KINDS)}, not {kind!r}", None, hint
         )

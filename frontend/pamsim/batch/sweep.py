@@ -11,9 +11,9 @@ from typing import Any
 from pamsim.batch.axis import MAX_VALUES, Axis, Value, read_axis
 from pamsim.batch.condition import Condition, read_condition
 from pamsim.batch.sample import METHODS
-from pamsim.config.problems import raise_all, short
+from pamsim.config.problems import raise_all
 from pamsim.config.reader import DataPath, Document, read
-from pamsim.errors import InputError, PamsimError, Position, did_you_mean
+from pamsim.errors import InputError, PamsimError, Position, did_you_mean, nearest, short
 from pamsim.report.text import sha256_bytes
 from pamsim.workload import FORMATS, RULES
 
@@ -80,7 +80,8 @@ def read_sweep(path: str | Path) -> Sweep:
     document = read(path)
     reader = _Reader(document)
     if not isinstance(document.data, dict):
-        raise InputError("sweep must be a mapping of keys to values", document.position(()))
+        raise InputError(f"sweep must be a mapping of keys to values, not {short(document.data)}",
+                         document.position(()))  # fmt: skip
     axes = reader.axes()
     zips, sample = reader.zips(axes), reader.sample(axes)
     conditions = reader.conditions(axes)
@@ -192,7 +193,7 @@ class _Reader:
             place = (*path, number) if isinstance(data, list) else path
             if name in CHOICES and value not in CHOICES[name]:
                 self.fault(f"{name} must be one of {', '.join(CHOICES[name])}, not {short(value)}",
-                           place, did_you_mean(str(value), CHOICES[name]))  # fmt: skip
+                           place, nearest(str(value), CHOICES[name]))  # fmt: skip
             elif name in NAMES and not (isinstance(value, str) and value):
                 self.fault(f"{name} must be text, not {short(value)}", place)
             elif name in NUMBERS and not _whole(value, *NUMBERS[name]):
@@ -264,7 +265,7 @@ class _Reader:
         method, count, seed = data.get("method", "random"), data.get("count"), data.get("seed", 0)
         if method not in METHODS:
             self.fault(f"method must be one of {', '.join(METHODS)}, not {short(method)}",
-                       ("sample", "method"), did_you_mean(str(method), METHODS))  # fmt: skip
+                       ("sample", "method"), nearest(str(method), METHODS))  # fmt: skip
         if not _whole(count, 1, MAX_POINTS):
             self.fault(f"count must be a whole number from 1 to {MAX_POINTS}, not {short(count)}",
                        ("sample", "count"))  # fmt: skip
@@ -288,7 +289,7 @@ class _Reader:
         form = self.section("workload").get("format")
         if form is not None and form not in FORMATS:
             self.fault(f"format must be one of {', '.join(FORMATS)}, not {short(form)}",
-                       ("workload", "format"), did_you_mean(str(form), FORMATS))  # fmt: skip
+                       ("workload", "format"), nearest(str(form), FORMATS))  # fmt: skip
         return form
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pamsim.cli.output import print_json
-from pamsim.errors import EXIT_OK, InputError, did_you_mean
+from pamsim.errors import EXIT_OK, InputError, nearest
 
 KIND = click.option(
     "--kind",
@@ -100,7 +100,7 @@ def _known(kind: str, *more: str) -> str:
     if kind not in KINDS:
         known = (*KINDS, *more)
         raise InputError(
-            f"kind must be one of {', '.join(known)}, not {kind!r}", hint=did_you_mean(kind, known)
+            f"kind must be one of {', '.join(known)}, not {kind!r}", hint=nearest(kind, known)
         )
     return kind
 

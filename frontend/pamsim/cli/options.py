@@ -92,18 +92,15 @@ def conduct_options(directory: bool = True) -> Decorator:
     )  # fmt: skip
     if directory:
         options += (
-            click.option("--out-dir", "-o", metavar="DIR", type=click.Path(path_type=Path),
-                         default=None, help="Where the result goes.  [default: pamsim-out/...]"),
+            click.option("--out-dir", "-o", metavar="DIR", type=_directory, default=None,
+                         help="Where the result goes.  [default: pamsim-out/...]"),
             click.option("--force", is_flag=True,
                          help="Replace a result in DIR; other files there stay."),
         )  # fmt: skip
 
     def gather(values: dict[str, Any]) -> Conduct:
-        out_dir = values.pop("out_dir") if directory else None
-        if out_dir is not None and not str(out_dir):
-            raise InputError("output directory must have a name, not ''")
         return Conduct(
-            out_dir=out_dir,
+            out_dir=values.pop("out_dir") if directory else None,
             json=values.pop("json"),
             quiet=values.pop("quiet"),
             threads=values.pop("threads") or cores(),
@@ -111,6 +108,13 @@ def conduct_options(directory: bool = True) -> Decorator:
         )
 
     return _bundle("conduct", options, gather)
+
+
+def _directory(text: str) -> Path:
+    """An option's directory; an empty one is a variable that was not set, not the current one."""
+    if not text:
+        raise InputError("output directory must have a name, not ''")
+    return Path(text)
 
 
 def validate_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -95,6 +95,7 @@ class CompiledStep:
     variants: ProgramVariants
     idle_channels: int  # channels of the tier with no program
     held: TierShare | None = None  # what the devices hold, where it can be less than the share
+    outside_ps: int = 0  # of a layer, what a controller does between two parts of the programs
 
     @property
     def end_row(self) -> int:

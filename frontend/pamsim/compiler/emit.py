@@ -19,6 +19,7 @@ from pim_isa.formats import FORMATS
 
 FAMILY = "hbm_pim"
 BANKS = load(FAMILY).constants["banks"]
+ROW_COLUMNS = load(FAMILY).constants["row_columns"]
 _ALL = (1 << BANKS) - 1
 _SCALE = {"MACK": "SCLK", "MACV": "SCLV"}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
+from pamsim.config.documents import is_packaged
 from pamsim.config.reader import DataPath
 from pamsim.config.schema import DeviceModel
 from pamsim.config.spec import LEVEL_FIELDS
@@ -34,14 +35,25 @@ _ORDER = (
 
 
 def timing_faults(timing: Mapping[str, int], place: Place) -> Iterable[PamsimError]:
-    """Timing parameters (CK) that contradict each other."""
+    """Timing parameters (CK) that contradict each other; told of the one that the user wrote."""
     for small, large, equal, why in _ORDER:
         if small not in timing or large not in timing:
             continue
         a, b = timing[small], timing[large]
-        if a > b or (a == b and not equal):
+        if a < b or (a == b and equal):
+            continue
+        at_small, at_large = place("timing", small), place("timing", large)
+        if _users(at_small, at_large) is at_small:
             rule = f"at most {large} = {b} CK" if equal else f"below {large} = {b} CK"
-            yield InputError(f"{small} must be {rule}, not {a} CK", place("timing", small), why)
+            yield InputError(f"{small} must be {rule}, not {a} CK", at_small, why)
+        else:
+            rule = f"at least {small} = {a} CK" if equal else f"above {small} = {a} CK"
+            yield InputError(f"{large} must be {rule}, not {b} CK", at_large, why)
+
+
+def _users(*places: Position | None) -> Position | None:
+    """Of the places of values that contradict each other, the first that is not the package's."""
+    return next((p for p in places if p is not None and not is_packaged(p.file)), places[0])
 
 
 def timing_warnings(timing: Mapping[str, int]) -> tuple[str, ...]:
@@ -68,7 +80,7 @@ def clock_faults(
         yield InputError(
             f"tCK must be {exact:.6g} ns (rate / {transfers} beats a CK), not "
             f"{float(period_ps / 1000):.6g} ns",
-            place("timing", "tCK"),
+            _users(place("timing", "tCK"), place("timing", "rate")),
             "rate and tCK change together",
         )
 
@@ -93,7 +105,7 @@ def organisation_faults(
         yield InputError(
             f"row_bytes must be a multiple of column_bytes = {values['column_bytes']} B, "
             f"not {values['row_bytes']} B",
-            place("organisation", "row_bytes"),
+            _users(place("organisation", "row_bytes"), place("organisation", "column_bytes")),
         )
     if nbl is None:
         return
@@ -102,7 +114,11 @@ def organisation_faults(
         yield InputError(
             f"column_bytes must be what a burst moves ({nbl} CK x {model.transfers_per_ck} beats "
             f"x {values['dq_bits']} bit = {burst_bits // 8} B), not {values['column_bytes']} B",
-            place("organisation", "column_bytes"),
+            _users(
+                place("organisation", "column_bytes"),
+                place("organisation", "dq_bits"),
+                place("timing", "nBL"),
+            ),
         )
 
 
@@ -163,7 +179,7 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
     if (model.bus == "HALF_CLOCK") != (model.ticks_per_ck == 2):
         yield InputError(
             f"ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not {model.ticks_per_ck}",
-            place("ticks_per_ck"),
+            _users(place("ticks_per_ck"), place("bus")),
         )
     for i, row in enumerate(model.timing_constraints):
         if row.sibling and (row.level == model.levels[0] or row.window != 1):

@@ -7,13 +7,15 @@ knows its file, line and column.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ramulator_configs
 from pamsim.config.reader import DataPath, Document, read
-from pamsim.errors import InputError, Position, did_you_mean
+from pamsim.errors import InputError, Position, did_you_mean, short
 from pim_isa.plugins import folders
 
 KINDS = ("device", "energy", "host", "link", "system")
@@ -63,34 +65,44 @@ def locate(
         path = Path(reference)
         if not path.is_absolute() and beside is not None:
             path = beside.parent / path
-        if _is_file(path):
+        if _is(Path.is_file, path):
             return path
-        near = did_you_mean(path.name, _siblings(path))
-        raise InputError(f"{kind} must be an existing file, not {reference[:100]!r}", place, near)
+        what = "the directory " if _is(Path.is_dir, path) else ""
+        raise InputError(
+            f"{kind} must be an existing file, not {what}{reference[:100]!r}",
+            place,
+            _near_file(path, beside),
+        )
     known = _named(kind)
     found = known.get(reference)
     if found is None and beside is not None:
         found = _named(kind, "base").get(reference)
     if found is None:
-        hint = did_you_mean(reference[:100], known)
+        other = next((k for k in KINDS if reference in _named(k)), "")
+        hint = f"it names a {other}" if other else did_you_mean(reference[:100], known)
         raise InputError(
             f"{kind} must be a known name or a YAML file, not {reference[:100]!r}", place, hint
         )
     return found
 
 
-def _is_file(path: Path) -> bool:
+def _is(test: Callable[[Path], bool], path: Path) -> bool:
+    """Also for what cannot be a path: NUL in it, a name that is too long."""
     try:
-        return path.is_file()
+        return test(path)
     except (OSError, ValueError):
         return False
 
 
-def _siblings(path: Path) -> list[str]:
+def _near_file(path: Path, beside: Path | None) -> str:
+    """A hint at a YAML file with a name like that of `path`, but not at the one that names it."""
     try:
-        return [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+        files = {p.stem: p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")}
     except (OSError, ValueError):
-        return []
+        return ""
+    files.pop(beside.stem if beside else "", None)
+    near = difflib.get_close_matches(path.stem, files, n=1)
+    return f"did you mean {files[near[0]]!r}?" if near else ""
 
 
 def shown(path: Path) -> str:
@@ -102,9 +114,13 @@ def shown(path: Path) -> str:
 
 def real_path(name: str) -> Path:
     """The file that is `shown` by that name."""
+    return ROOT.parent / name if is_packaged(name) else Path(name)
+
+
+def is_packaged(name: str) -> bool:
+    """Whether the file that is `shown` by that name is the package's own."""
     path = Path(name)
-    packaged = path.parts[:1] == ("ramulator_configs",) and not path.exists()
-    return ROOT.parent / path if packaged else path
+    return path.parts[:1] == ("ramulator_configs",) and not path.exists()
 
 
 @dataclass
@@ -139,13 +155,18 @@ def load_tree(kind: str, path: Path, inside: tuple[Path, ...] = ()) -> Tree:
 def compose(kind: str, path: Path, document: Document, inside: tuple[Path, ...] = ()) -> Tree:
     """`document`, read from `path`, laid over what it extends. Raises InputError."""
     if not isinstance(document.data, dict):
-        raise InputError(f"{kind} must be a mapping of keys to values", document.position(()))
+        raise InputError(
+            f"{kind} must be a mapping of keys to values, not {short(document.data)}",
+            document.position(()),
+        )
     tree = Tree(kind, path, {}, {}, {})
     for base in _bases(document):
         place = document.position(("extends",))
         base_path = locate(kind, base, path, place)
-        if base_path.resolve() in (path.resolve(), *inside) or len(inside) > _MAX_BASES:
+        if base_path.resolve() in (path.resolve(), *inside):
             raise InputError(f"extends must not lead back to {base!r}", place)
+        if len(inside) >= _MAX_BASES:
+            raise InputError(f"extends must be at most {_MAX_BASES} deep, not deeper", place)
         _lay(tree, load_tree(kind, base_path, (*inside, path.resolve())), ())
     _lay(tree, Tree(kind, path, document.data, document.values, document.keys), ())
     tree.data.pop("extends", None)
@@ -157,9 +178,11 @@ def _bases(document: Document) -> list[str]:
     bases = document.data.get("extends", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(b, str) for b in bases):
-        raise InputError("extends must be a name or a list of names", place)
+        raise InputError(f"extends must be a name or a list of names, not {short(bases)}", place)
     if len(bases) > _MAX_BASES:
-        raise InputError(f"extends must name at most {_MAX_BASES} documents", place)
+        raise InputError(
+            f"extends must name at most {_MAX_BASES} documents, not {len(bases)}", place
+        )
     return bases
 
 

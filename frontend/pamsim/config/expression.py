@@ -21,6 +21,11 @@ NO_DIVISOR = "divisor must not be 0"
 _MAX_VALUE = 10**15
 _VARIADIC = {"max": max, "min": min}
 
+_OTHERS: dict[type[ast.operator], str] = {
+    ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%", ast.MatMult: "@", ast.LShift: "<<",
+    ast.RShift: ">>", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+}  # fmt: skip
+
 Function = Callable[[Fraction], Fraction]
 
 
@@ -95,7 +100,9 @@ def _binary(operator: ast.operator, left: Fraction, right: Fraction) -> Fraction
             return left / right
         case ast.Div():
             raise InputError(NO_DIVISOR)
-    raise InputError("operator must be one of + - * /, not " + type(operator).__name__)
+    raise InputError(
+        "operator must be one of + - * /, not " + _OTHERS.get(type(operator), "another")
+    )
 
 
 def _call(name: str, arguments: list[Fraction], functions: Mapping[str, Function]) -> Fraction:

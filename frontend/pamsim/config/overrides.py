@@ -7,7 +7,7 @@ so the order of the options does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from pamsim.errors import InputError, PamsimError, Position, did_you_mean
 
 SET_SOURCE = "set by the user"
 _MAX_LENGTH = 500
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ def parse_override(text: str) -> Override:
     """`KEY=VALUE`; VALUE as a plain YAML scalar. Raises InputError."""
     key, equals, value = text.partition("=")
     path = tuple(key.strip().split("."))
-    if not equals or not all(path) or len(text) > _MAX_LENGTH:
+    if not equals or not all(path):
         raise InputError(f"option --set must be KEY=VALUE, not {text[:60]!r}")
+    if len(text) > _MAX_LENGTH:
+        raise InputError(
+            f"option --set must have at most {_MAX_LENGTH} characters, not {len(text)}",
+            Position(f"--set {text[:60]}..."),
+        )
     shown = text if len(text) <= 80 else text[:77] + "..."
     return Override(shown, path, resolve_scalar(value.strip(), Position(f"--set {shown}")))
 
@@ -105,22 +111,29 @@ def _apply(tree: Tree, override: Override, keys_at: KeysAt) -> None:
     """Puts one value in its place. Raises InputError for a key that cannot be there."""
     node: Any = tree.data
     for depth, part in enumerate(override.path[:-1]):
-        node = _child(node, part, override, depth)
+        if not isinstance(node, dict) or part not in node:
+            raise _unknown(tree, override, depth, node if isinstance(node, dict) else ())
+        node = node[part]
     last, value = override.path[-1], override.value
     allowed = dict(keys_at(override.path[:-1]))
     if not isinstance(node, dict) or not (last in node or last in allowed):
         known = {*allowed, *(node if isinstance(node, dict) else ())}
-        raise _unknown(override, len(override.path) - 1, known)
+        raise _unknown(tree, override, len(override.path) - 1, known)
     old = node.get(last)
     if isinstance(old, dict) and "value" in old:
         keep_unit = "unit" in old and not isinstance(value, str)
         node[last] = {"value": value, **({"unit": old["unit"]} if keep_unit else {})}
         node[last]["source"] = SET_SOURCE
-    elif isinstance(old, dict | list):
-        inside = sorted(old) if isinstance(old, dict) else []
-        hint = f"it has {', '.join(inside[:8])}" if inside else ""
+    elif isinstance(old, dict):
+        hint = f"it has {', '.join(sorted(old)[:8])}" if old else ""
         raise InputError(
             f"{'.'.join(override.path)} must be set one value at a time", override.place, hint
+        )
+    elif isinstance(old, list):
+        raise InputError(
+            f"{'.'.join(override.path)} must be changed in a file that extends {tree.path.stem}, "
+            "as it is a list",
+            override.place,
         )
     elif old is None and allowed.get(last):
         node[last] = {"value": value, "source": SET_SOURCE}
@@ -132,15 +145,23 @@ def _apply(tree: Tree, override: Override, keys_at: KeysAt) -> None:
         places[override.path] = override.place
 
 
-def _child(node: Any, part: str, override: Override, depth: int) -> Any:
-    if not isinstance(node, dict) or part not in node:
-        raise _unknown(override, depth, node if isinstance(node, dict) else ())
-    return node[part]
-
-
-def _unknown(override: Override, depth: int, known: Iterable[str]) -> PamsimError:
-    above = ".".join(override.path[:depth]) or "the system"
-    hint = did_you_mean(override.path[depth], known)
+def _unknown(tree: Tree, override: Override, depth: int, known: Iterable[str]) -> PamsimError:
+    above = ".".join(override.path[:depth]) or f"the {tree.kind}"
+    elsewhere = [".".join(path) for path in _ending_in(tree.data, override.path)]
+    hint = " or ".join(elsewhere[:_MAX_SHOWN])
+    if elsewhere:
+        hint = f"did you mean {hint}{', ...' if len(elsewhere) > _MAX_SHOWN else ''}?"
     return InputError(
-        f"{above} must have the key {override.path[depth]!r} to set it", override.place, hint
+        f"{above} must have the key {override.path[depth][:60]!r} to set it",
+        override.place,
+        hint or did_you_mean(override.path[depth], known),
     )
+
+
+def _ending_in(data: Any, end: tuple[str, ...], at: DataPath = ()) -> Iterator[tuple[str, ...]]:
+    """Paths of the values that a key may be short for: `nFAW` for `device.timing.nFAW`."""
+    if at[-len(end) :] == end:
+        yield tuple(str(part) for part in at)
+    elif isinstance(data, dict) and "value" not in data:
+        for key, child in data.items():
+            yield from _ending_in(child, end, (*at, key))

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pamsim.config.documents import Tree
 from pamsim.config.reader import DataPath
 from pamsim.config.schema import ConstantModel
-from pamsim.errors import InputError, InputErrors, PamsimError, did_you_mean
+from pamsim.errors import InputError, InputErrors, PamsimError, did_you_mean, short
 
 _MAX_SHOWN = 25
 M = TypeVar("M", bound=BaseModel)
@@ -29,12 +29,18 @@ _RULES = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "list_type": "a list",
-    "too_short": "of at least {min_length} entries",
-    "too_long": "of at most {max_length} entries",
+    "too_short": "at least {min_length} long",
+    "too_long": "at most {max_length} long",
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
     "literal_error": "one of {expected}",
     "rule": "{rule}",
+}
+
+# what the branches of a union ask for together -> in one word
+_ANY_OF = {
+    frozenset({"a whole number", "a number"}): "a number",
+    frozenset({"a whole number", "a number", "true or false", "text"}): "one value",
 }
 
 
@@ -75,18 +81,6 @@ def dotted(path: DataPath) -> str:
     return text or "document"
 
 
-def short(value: Any) -> str:
-    """The value as it would stand in the file, at most 60 characters."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _explain(model: type[BaseModel], tree: Tree, details: list[ErrorDetails]) -> list[PamsimError]:
     found: dict[tuple[DataPath, str], list[str]] = {}
     problems: list[PamsimError] = []
@@ -112,7 +106,7 @@ def _explain(model: type[BaseModel], tree: Tree, details: list[ErrorDetails]) ->
         value = _value_at(tree.data, path)
         if isinstance(value, dict) and "value" in value:
             value = _written(value)
-        rule = " or ".join(dict.fromkeys(rules))
+        rule = _ANY_OF.get(frozenset(rules)) or " or ".join(dict.fromkeys(rules))
         shown = "" if rule.startswith("given") else f", not {short(value)}"
         problems.append(InputError(f"{dotted(path)} must be {rule}{shown}", tree.position(path)))
     return problems

@@ -28,6 +28,7 @@ from ruamel.yaml.events import (
 )
 
 from pamsim.errors import InputError, PamsimError, Position
+from pamsim.textfile import read_text
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
@@ -70,7 +71,9 @@ def resolve_scalar(text: str, position: Position | None = None) -> bool | int | 
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         if len(text) > _MAX_DIGITS:
-            raise InputError(f"number must have at most {_MAX_DIGITS} digits", position)
+            raise InputError(
+                f"number must have at most {_MAX_DIGITS} digits, not {len(text)}", position
+            )
         return int(text, 0 if text[:2] in ("0o", "0x") else 10)
     if _FLOAT.fullmatch(text):
         value = float(text)
@@ -166,6 +169,7 @@ def parse(text: str, name: str) -> Document:
     """The one document in `text`; `name` is the file's in messages. Raises InputError."""
     events = _events(text, name)
     builder = _Builder(events, name)
+    builder.values[()] = Position(name)  # of a file that holds nothing
     data: Any = None
     seen = False
     for event in events:
@@ -197,26 +201,9 @@ def _events(text: str, name: str) -> Iterator[Any]:
 def read(path: Path, name: str | None = None) -> Document:
     """The document in the file at `path`. Raises InputError, also when it cannot be read."""
     shown = name or str(path)
-    try:
-        state = path.stat()
-        if state.st_size > MAX_BYTES:
-            raise InputError(
-                f"file must be at most {MAX_BYTES} B, not {state.st_size}", Position(shown)
-            )
-        return _read(path, shown, state.st_mtime_ns, state.st_size)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"file must be readable: {reason}", Position(shown)) from None
+    return _parsed(read_text(path, shown, MAX_BYTES), shown)
 
 
 @lru_cache(maxsize=128)
-def _read(path: Path, name: str, mtime_ns: int, size: int) -> Document:
-    raw = path.read_bytes()[:MAX_BYTES]
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError("file must be UTF-8, not UTF-16", Position(name))
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError("file must be UTF-8", Position(name, line)) from None
+def _parsed(text: str, name: str) -> Document:
     return parse(text, name)

@@ -234,7 +234,7 @@ class _Resolver:
         levels = self.family.levels
         node = max(levels.index(command.scope), levels.index(window.level))  # a window's own banks
         banks = math.prod(self.sizes[node + 1 : -2])
-        if banks > window.window and command.activates == "window" and self.family.name != "aim":
+        if banks > window.window and command.activates == "window":
             raise InputError(
                 f"activates of {command.name} must be staggered or exempt, as it opens {banks} "
                 f"banks and {window.latency} is of {window.window}, not window",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pamsim.config.units import canonical_unit, convert, number, split_quantity
+from pamsim.config.units import DIMENSIONS, canonical_unit, convert, number, split_quantity
 from pamsim.errors import PamsimError
 
 # Dimensions whose plain numbers need no unit; any other number without one is refused.
@@ -42,7 +42,14 @@ class ConstantModel(Section):
     choices: list[str | bool] | None = None
     note: str = ""
     scope: Literal[
-        "", "processing_unit", "bank", "bank_group", "pseudo_channel", "rank", "channel", "stack",
+        "",
+        "processing_unit",
+        "bank",
+        "bank_group",
+        "pseudo_channel",
+        "rank",
+        "channel",
+        "stack",
         "device",
     ] = ""
 
@@ -88,12 +95,8 @@ class ConstantModel(Section):
 def canonical(constant: ConstantModel, dimension: str) -> int | float:
     """The constant in the canonical unit of `dimension`. Raises InputError."""
     value, unit = constant.written
-    if isinstance(value, str | bool):
-        raise fault("a number" if dimension == "number" else f"a quantity of {dimension}")
-    if not unit and dimension not in _PLAIN:
-        raise fault(
-            f"a quantity of {dimension} with its unit, such as '10 {canonical_unit(dimension)}'"
-        )
+    if isinstance(value, str | bool) or (not unit and dimension not in _PLAIN):
+        raise fault(_written_as(dimension))
     return number(convert(value, unit or canonical_unit(dimension), dimension))
 
 
@@ -108,23 +111,35 @@ def canonical_range(constant: ConstantModel, dimension: str) -> tuple[float, flo
 
 def _quantity(dimension: str, low: float, high: float, integer: bool = True) -> AfterValidator:
     def check(constant: ConstantModel) -> ConstantModel:
-        try:
-            value = canonical(constant, dimension)
-        except PamsimError as error:
-            raise fault(f"a quantity of {dimension}: {error.message}") from None
         unit = canonical_unit(dimension)
         suffix = "" if unit == "1" else f" {unit}"
+        within = f"from {_plain(low)} to {_plain(high)}{suffix}"
+        try:
+            value = canonical(constant, dimension)
+        except PamsimError:  # the unit, or more digits than a number may have
+            known = constant.written[1] in ("", *DIMENSIONS[dimension])
+            raise fault(within if known else _written_as(dimension)) from None
         if integer and not isinstance(value, int):
             raise fault(f"a whole number{f' of {unit}' if suffix else ''}")
         if not low <= value <= high:
-            raise fault(f"from {_plain(low)} to {_plain(high)}{suffix}")
+            raise fault(within)
         return constant
 
     return AfterValidator(check)
 
 
+def _written_as(dimension: str) -> str:
+    """The rule of quantities: what a user has to write."""
+    units = ", ".join(DIMENSIONS[dimension])
+    if dimension == "number":
+        return "a number"
+    if dimension in _PLAIN:
+        return f"a number of {dimension}, alone or with the unit {units}"
+    return f"a quantity of {dimension} with its unit ({units})"
+
+
 def _plain(bound: float) -> str:
-    return str(int(bound)) if bound == int(bound) and bound < 1e8 else f"{bound:g}"
+    return str(int(bound)) if bound == int(bound) and bound < 1e12 else f"{bound:g}"
 
 
 def _one_of(*allowed: str | bool) -> AfterValidator:

@@ -62,7 +62,8 @@ def _plain(value: Any) -> Any:
         return {
             f.name: _plain(getattr(value, f.name))
             for f in fields(value)
-            if f.name != "path" and not isinstance(getattr(value, f.name), Position)
+            if f.name not in ("path", "written")
+            and not isinstance(getattr(value, f.name), Position)
         }
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}

@@ -223,7 +223,8 @@ class SystemSpec:
     constants: tuple[Constant, ...] = ()
     overrides: dict[str, object] = field(default_factory=dict)  # --set, resolved
     path: str = ""
-    written: dict[str, Position | None] = field(default_factory=dict, compare=False)  # of names
+    # Where `layout` and `spread` stand, for errors about them.
+    written: dict[str, Position | None] = field(default_factory=dict, compare=False)
 
     def tier(self, name: str) -> TierSpec:
         return next(t for t in self.tiers if t.name == name)

@@ -9,8 +9,8 @@ from fractions import Fraction
 from pamsim.config.constants import Place
 from pamsim.config.expression import evaluate, names_in
 from pamsim.config.schema import ConstantModel, DeviceModel
-from pamsim.config.units import convert
-from pamsim.errors import InputError, PamsimError
+from pamsim.config.units import DIMENSIONS, convert
+from pamsim.errors import InputError, PamsimError, short
 
 MAX_CK = 10**7
 CLOCK_NAMES = ("rate", "tCK")
@@ -20,12 +20,18 @@ def measure(constant: ConstantModel, dimension: str, name: str, place: Place) ->
     """A quantity with its unit, in the dimension's canonical unit. Raises InputError."""
     value, unit = constant.written
     where = place("timing", name)
-    if isinstance(value, str | bool):
-        raise InputError(f"timing.{name} must be a number with a unit, not {value!r}", where)
     try:
+        if isinstance(value, str | bool):
+            raise InputError("quantity must be a number with a unit")
         result = convert(value, unit, dimension)
     except PamsimError as error:
-        raise InputError(f"timing.{name}: {error.message}", where, error.hint) from None
+        units = ", ".join(DIMENSIONS[dimension])
+        raise InputError(
+            f"timing.{name} must be a quantity of {dimension} with its unit ({units}), "
+            f"not {f'{value} {unit}'.strip()!r}",
+            where,
+            error.hint,
+        ) from None
     if result <= 0:
         raise InputError(f"timing.{name} must be above 0, not {value} {unit}", where)
     return result
@@ -103,7 +109,7 @@ def _names(text: str) -> frozenset[str]:
 
 def _written_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: int) -> int:
     if isinstance(value, bool | str):
-        raise InputError(f"timing.{name} must be CK, a time or an expression, not {value!r}")
+        raise InputError(f"timing.{name} must be CK, a time or an expression, not {short(value)}")
     if unit in ("", "CK"):
         return _whole(
             name, Fraction(value) if isinstance(value, int) else convert(value, "1", "number")
@@ -111,7 +117,12 @@ def _written_ck(name: str, value: int | float | bool | str, unit: str, ck_hz: in
     try:
         cycles = _time_in_ck(value, unit, ck_hz)
     except PamsimError as error:
-        raise InputError(f"timing.{name}: {error.message}", hint=error.hint) from None
+        units = ", ".join(DIMENSIONS["time"])
+        raise InputError(
+            f"timing.{name} must be CK, a time ({units}) or an expression, "
+            f"not {f'{value} {unit}'[:60]!r}",
+            hint=error.hint,
+        ) from None
     return _whole(name, cycles)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pamsim.config.constants import source_text
 from pamsim.config.documents import REFERENCES, Tree
-from pamsim.config.problems import dotted, short
+from pamsim.config.problems import dotted
 from pamsim.config.reader import DataPath
 from pamsim.config.timing import CLOCK_NAMES
-from pamsim.errors import InputError, PamsimError, did_you_mean
+from pamsim.errors import InputError, PamsimError, did_you_mean, short
 
 
 def tree_faults(tree: Tree) -> list[PamsimError]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from pamsim.errors import InputError, did_you_mean
+from pamsim.errors import InputError, nearest
 
 _SI = {
     "f": -15,
@@ -96,10 +96,9 @@ def convert(value: int | float, unit: str, dimension: str) -> Fraction:
     """`value` `unit` in the canonical unit of `dimension`. Raises InputError for another unit."""
     units = DIMENSIONS[dimension]
     if unit not in units:
-        hint = did_you_mean(unit[:40], units)
         raise InputError(
             f"unit must be one of {dimension} ({', '.join(units)}), not {unit[:40]!r}",
-            hint=hint if hint.startswith("did") else "",  # the message has them all
+            hint=nearest(unit[:40], units),
         )
     return exact(value) * units[unit]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pamsim.config.spec import SystemSpec
-from pamsim.errors import InputError, InputErrors, did_you_mean
+from pamsim.errors import InputError, InputErrors, nearest
 from pamsim.layout.head_fused import HEAD_FUSED
 from pamsim.layout.head_split import HEAD_SPLIT
 from pamsim.layout.naive import NAIVE
@@ -32,7 +32,7 @@ def layout_of(system: SystemSpec) -> Layout:
         InputError(
             f"{what} must be one of {_listed(known)}, not {name[:60]!r}",
             system.written.get(what),
-            did_you_mean(name, known),
+            nearest(name, known),
         )
         for what, name, known in (
             ("layout", system.layout, list_layouts()),

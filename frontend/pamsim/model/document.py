@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pamsim.errors import InputError, Position
+from pamsim.textfile import read_text
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 64
@@ -27,6 +28,11 @@ _STRINGS = JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[-+.\w]+")
+_NOT_JSON = {
+    **dict.fromkeys("/#", "JSON has no comments"),
+    **dict.fromkeys("}]", "JSON has no comma before a closing bracket"),
+    "'": "JSON has double quotes only",
+}
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
@@ -71,7 +77,10 @@ class _Reader:
         return repr((word.group() if word else self.text[self.at])[:MAX_DIGITS])
 
     def fail(self, rule: str) -> InputError:
-        return InputError(f"file must be JSON with {rule}, not {self.here()}", self.place(self.at))
+        hint = _NOT_JSON.get(self.text[self.at : self.at + 1], "")
+        return InputError(
+            f"file must be JSON with {rule}, not {self.here()}", self.place(self.at), hint
+        )
 
     def value(self, path: DataPath) -> Any:
         self.space()
@@ -93,7 +102,10 @@ class _Reader:
         if not number or (word and word.end() != number.end()):
             raise self.fail("a value here")
         if len(number.group()) > MAX_DIGITS:
-            raise InputError(f"number must have at most {MAX_DIGITS} characters", where)
+            length = len(number.group())
+            raise InputError(
+                f"number must have at most {MAX_DIGITS} characters, not {length}", where
+            )
         self.at = number.end()
         if number.group(1) is None and number.group(2) is None:
             return int(number.group())
@@ -173,17 +185,4 @@ def parse_json(text: str, name: str) -> JsonDocument:
 def read_json(path: Path, name: str | None = None) -> JsonDocument:
     """The value in the file at `path`. Raises InputError, also when it cannot be read."""
     shown = name or str(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"file must be readable: {reason}", Position(shown)) from None
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"file must be at most {MAX_BYTES} B", Position(shown))
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError("file must be UTF-8", Position(shown, line)) from None
-    return parse_json(text, shown)
+    return parse_json(read_text(path, shown, MAX_BYTES), shown)

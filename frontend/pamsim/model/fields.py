@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pamsim.errors import InputError, PamsimError, did_you_mean
+from pamsim.errors import InputError, PamsimError, nearest
 from pamsim.model.architectures import LIMITS, WIDTH_LIMIT
 from pamsim.model.document import JsonDocument
 
@@ -49,9 +49,8 @@ class Fields:
         self.faults.append(InputError(message, self.document.position(*self.path, field), hint))
 
     def missing(self, field: str) -> None:
-        near = did_you_mean(field, self.data) if self.data else ""
         where = self.document.position(*self.path)
-        hint = near if near.startswith("did") else ""
+        hint = nearest(field, self.data)
         self.faults.append(InputError(f"{field} must be given", where, hint))
 
     def count(self, field: str, default: Any = _REQUIRED, null: Any = _REQUIRED) -> int | None:

@@ -7,6 +7,7 @@ import re
 TASKS = {
     "attention": "attention",
     "reduction": "merging split heads",
+    "softmax": "softmax outside the devices",
     "qkv_projection": "Q, K, V projections",
     "query_broadcast": "queries to memory",
     "result_return": "results to the NPU",

@@ -160,6 +160,8 @@ def merge_ps(
     """Time in which the logic dies' reduction units finish their merges, devices side by side."""
     pim = device.pim
     busiest = max(merges_by_device, default=0)
+    if not busiest:
+        return 0
     rounds = max(-(-busiest // pim.logic_die_reduction_units), longest)
     passes = -(-elements // pim.reduction_lanes)
     cycles = pim.reduction_compare_cycles + pim.exponential_latency_cycles + passes

@@ -26,6 +26,7 @@ from pamsim.system.schedule import Activity
 HOST = "npu"
 ATTENTION = "attention"
 REDUCTION = "reduction"
+OUTSIDE = "softmax"  # of devices that leave it to a controller
 BUFFERS = 2  # layers of brought KV cache that the host has room for
 
 
@@ -121,6 +122,8 @@ class Timeline:
                 at = add("query_broadcast", link, pins_ps(traffic.inward_by_device, tier), number,
                          done)  # fmt: skip
                 at = add(ATTENTION, tier.name, run.layer_ps, number, at)
+                outside = run.part.step.outside_ps
+                at = add(OUTSIDE, f"{tier.name} controllers", outside, number, at)
                 elements = merged_elements(run.part.step)
                 merging = reduction_ps(traffic, elements, tier)
                 at = add(REDUCTION, f"{tier.name} reduction units", merging, number, at)

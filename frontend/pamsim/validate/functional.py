@@ -81,7 +81,7 @@ def prove_function(
         model.value_dim,
         model.group_size,
         form=stored_format(model),
-        capped=model.softcap is not None,
+        softcap=model.softcap,
         append=append,
     )
     return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)

@@ -65,13 +65,13 @@ class PairRunner:
         group_size: int,
         *,
         form: Format = FP16,
-        capped: bool = False,
+        softcap: float | None = None,
         append: Sequence[bool] | None = None,
     ) -> None:
-        """form: of K and V, as the model says; capped: its scores have a cap; append: whether the
+        """form: of K and V, as the model says; softcap: its cap of scores; append: whether the
         newest token of a request comes by an append, as it does of all if not given."""
         self.compiled, self.value_dim, self.group_size = compiled, value_dim, group_size
-        self.form, self.capped, self.append = form, capped, append
+        self.form, self.softcap, self.append = form, softcap, append
         self.value_width = compiled.table.value_columns * LANES * form.pack
         self.part_width = compiled.tiling.part_columns * LANES * form.pack
         self.arithmetic = arithmetic_of(compiled)
@@ -105,7 +105,7 @@ class PairRunner:
         )
         use = TokenUse(
             self.compiled.table, len(heads), data.tokens, parts, columns,
-            scaled=self.form.scaled, capped=self.capped,
+            scaled=self.form.scaled, capped=self.softcap is not None,
         )  # fmt: skip
         saturations = Saturations()
         faults: list[str] = []
@@ -170,7 +170,7 @@ class PairRunner:
         machine = self._machine.get(program.sha256)
         if machine is None:
             decoded = decode(program.binary)
-            self._check_cycles(decoded)
+            self._check_constants(decoded)
             machine = Machine(decoded, self.arithmetic, rows=self.compiled.table.rows)
             self._machine[program.sha256] = machine
         machine.clear()
@@ -202,20 +202,23 @@ class PairRunner:
         """Tokens of a request that the step writes: one, or none where another tier holds it."""
         return 1 if self.append is None or self.append[request] else 0
 
-    def _check_cycles(self, program: Program) -> None:
-        """Raises IsaError where CFG gives the PUs another time than a column of the format takes:
-        numbers do not show it, and it decides how long a MACbg lasts."""
+    def _check_constants(self, program: Program) -> None:
+        """Raises IsaError where a program tells the PUs another constant than it should and numbers
+        need not show it: the cycles of a column, which decide how long a MACbg lasts, and the cap.
+        """
         fixed = self.compiled.device.pim.extra["packed_lanes"] == "fixed"
-        cycles = self.form.pack if fixed else 1
+        told = {"extra_cycles": self.form.pack - 1 if fixed else 0}
+        if self.softcap is not None:
+            told["cap"] = int(np.array(self.softcap, np.float16).view(np.uint16))
         for number, stream in enumerate(program.streams):
             for index, instruction in enumerate(stream.instructions):
-                if instruction.mnemonic == "CFG" and instruction["extra_cycles"] != cycles - 1:
-                    raise IsaError(
-                        f"CFG extra_cycles must be {cycles - 1}, as a column of {self.form.name} "
-                        f"takes {cycles} cycles, not {instruction['extra_cycles']}",
-                        stream=number,
-                        index=index,
-                    )
+                for name, value in instruction.operands:
+                    if value != told.get(name, value):
+                        raise IsaError(
+                            f"{instruction.mnemonic} {name} must be {told[name]}, not {value}",
+                            stream=number,
+                            index=index,
+                        )
 
     def _append(self, a: AppendBinding, binding: ChannelBinding, data: PairData) -> np.ndarray:
         """What an append brings: a piece of the new token's vector, or its column of scales."""

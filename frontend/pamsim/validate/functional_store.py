@@ -8,6 +8,7 @@ import numpy as np
 
 from pamsim.layout.region import SCALES_PER_COLUMN, Region, Segment
 from pamsim.validate.functional_quantise import Stored
+from pim_isa import IsaError
 from pim_isa.formats import Format
 from pim_isa.memory import GroupMemory
 
@@ -88,8 +89,12 @@ def new_vector(stored: Stored, dims: Sequence[int], regions: Sequence[Region]) -
 def new_scale(
     stored: Stored, region: Region, banks: int, segment: Segment, token: np.ndarray
 ) -> np.ndarray:
-    """The column of scales that an append of the segment's last token writes, float16 [16]."""
-    assert stored.scales is not None
+    """The column of scales that an append of the segment's last token writes, float16 [16].
+
+    Raises IsaError for a format without scales.
+    """
+    if stored.scales is None:
+        raise IsaError(f"APP of scales must be of a format that has them, not {stored.form.name}")
     last = segment.tokens - 1
     slot = last // banks
     _, lane = region.scale_place(slot)

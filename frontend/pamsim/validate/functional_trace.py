@@ -32,8 +32,8 @@ class TokenUse:
     K and V have scales. capped: scores have a cap.
 
     dots, sums, outputs: int32 [heads, parts, tokens], with the parts of K or of V, counted where a
-    result took them in; key_scales, value_scales, caps: int32 [heads, 1, tokens]; scores: float32
-    [heads, tokens], NaN where there is none.
+    result took them in; key_scales, value_scales, caps, exponentials: int32 [heads, 1, tokens];
+    scores: float32 [heads, tokens], NaN where there is none.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class TokenUse:
         self.dots, self.sums, self.outputs = (
             np.zeros((heads, n, tokens), dtype=np.int32) for n in (parts[0], parts[1], parts[1])
         )
-        self.key_scales, self.value_scales, self.caps = (
-            np.zeros((heads, 1, tokens), dtype=np.int32) for _ in range(3)
+        self.key_scales, self.value_scales, self.caps, self.exponentials = (
+            np.zeros((heads, 1, tokens), dtype=np.int32) for _ in range(4)
         )
         self.scaled, self.capped = scaled, capped
         self.faults: list[str] = []
@@ -79,7 +79,8 @@ class TokenUse:
             ("K", self.dots, 1),
             ("scale of K", self.key_scales, self.scaled),
             ("cap", self.caps, self.capped),
-            ("exponential", self.sums, 1),
+            ("exponential", self.exponentials, 1),
+            ("exponential in a sum", self.sums, 1),
             ("scale of V", self.value_scales, self.scaled),
             ("V", self.outputs, 1),
         ):
@@ -153,8 +154,9 @@ class _Unit:
             self._dot(event)
         elif event.kind in ("scale", "weight"):
             self._scale(event)
-        elif event.kind == "cap":
-            self._count(self.use.caps, self._slot_tokens(event), event)
+        elif event.kind in ("cap", "exp"):
+            counts = self.use.caps if event.kind == "cap" else self.use.exponentials
+            self._count(counts, self._slot_tokens(event), event)
         elif event.kind in ("max", "sum"):
             if event.first:
                 setattr(self, event.kind, _Held())

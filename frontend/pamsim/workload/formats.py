@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from pamsim.errors import InputError, Position, did_you_mean
+from pamsim.textfile import decoded, read_bytes
 from pamsim.workload.make import MAX_CONTEXT
 from pamsim.workload.trace import Trace
 
@@ -44,12 +45,14 @@ _SESSION = "sub_requests"
 Row = tuple[int, int]  # input and output tokens
 
 
-def read_trace(path: str | Path, form: str | None = None) -> Trace:
+def read_trace(path: str | Path, form: str | None = None, name: str | None = None) -> Trace:
     """The requests of a file; `form` is one of FORMATS, None: recognised by its first line.
+
+    name: the file's in messages, its path unless told.
 
     Raises InputError with file, line and the column's name for what cannot be read.
     """
-    path, name = Path(path), str(path)
+    path, name = Path(path), name or str(path)
     if form is not None and form not in FORMATS:
         hint = did_you_mean(form, FORMATS)
         raise InputError(f"trace format must be a known one, not {form!r}", None, hint)
@@ -98,19 +101,8 @@ def recognise(lines: list[str], name: str) -> str:
 def _text(path: Path, name: str) -> tuple[str, str]:
     import hashlib
 
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"trace must be at most {MAX_BYTES} B, not {size}", Position(name))
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"trace must be a readable file ({reason})", Position(name)) from None
-    try:
-        return raw.decode("utf-8-sig"), hashlib.sha256(raw).hexdigest()
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError("trace must be UTF-8", Position(name, line)) from None
+    raw = read_bytes(path, name, MAX_BYTES, "trace")
+    return decoded(raw, name, "trace"), hashlib.sha256(raw).hexdigest()
 
 
 def _bounded(rows: Iterable[Row], name: str) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pamsim.errors import InputError, InputErrors, PamsimError
+from pamsim.errors import InputError, InputErrors, PamsimError, short
 from pamsim.model.spec import ModelSpec
 from pamsim.workload.step import DecodeStep
 
@@ -19,7 +19,7 @@ def make_step(contexts: str | int | Sequence[int], batch: int | None = None) -> 
     contexts: one number, which every request of the batch has, or one number a request; as text,
     separated by commas (digits may be grouped with _). batch: requests; 1 where it is left out and
     one context is given; with several contexts it must agree or be left out.
-    Raises InputErrors with every fault.
+    Raises InputErrors with every fault once.
     """
     faults: list[PamsimError] = []
     listed = (isinstance(contexts, str) and "," in contexts) or _is_list(contexts)
@@ -40,7 +40,7 @@ def make_step(contexts: str | int | Sequence[int], batch: int | None = None) -> 
             )
         )
     if faults:
-        raise InputErrors(faults)
+        raise InputErrors({str(fault): fault for fault in faults}.values())
     return DecodeStep(tuple(tokens) if listed else tuple(tokens) * (batch or 1))
 
 
@@ -71,7 +71,7 @@ def _number(part: object, faults: list[PamsimError]) -> int:
     if isinstance(part, str) and re.fullmatch(r"-?[0-9]+(_[0-9]+)*", part) and len(part) <= 40:
         part = int(part)
     if isinstance(part, bool) or not hasattr(part, "__index__"):
-        faults.append(InputError(f"context must be a whole number of tokens, not {part!r}"))
+        faults.append(InputError(f"context must be a whole number of tokens, not {short(part)}"))
         return 1
     value = part.__index__()
     if not 1 <= value <= MAX_CONTEXT:

@@ -20,7 +20,7 @@ from pamsim.batch.executors.base import (
     load_handle,
     load_handles,
 )
-from pamsim.errors import InputError, PamsimError, did_you_mean
+from pamsim.errors import InputError, PamsimError, nearest
 
 EXECUTORS = ("local", "slurm", "dask")
 
@@ -61,7 +61,7 @@ def make_executor(name: str, **options: Any) -> Executor:
     else:
         raise InputError(
             f"executor must be one of {', '.join(EXECUTORS)}, not {name!r}",
-            hint=did_you_mean(name, EXECUTORS),
+            hint=nearest(name, EXECUTORS),
         )
     return executor
 

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for sign, handler in before.items():
                 signal.signal(sign, handler)
     except PamsimError as error:
-        print(error, file=sys.stderr, flush=True)
+        print(f"pamsim: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     end = supervisor.progress()
     print(f"shard {number}/{count}: {end.done} done, {end.failed} failed", flush=True)

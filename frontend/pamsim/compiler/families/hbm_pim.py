@@ -7,7 +7,7 @@ from itertools import groupby
 
 from pamsim.compiler.channel import bind, channel_program, channel_work
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.compiler.emit import BANKS
+from pamsim.compiler.emit import BANKS, ROW_COLUMNS
 from pamsim.compiler.tiling import choose_tiling
 from pamsim.compiler.variants import program_variants
 from pamsim.config.spec import DeviceSpec, SystemSpec
@@ -66,8 +66,12 @@ def compile_tier(
 
 
 def _check_device(device: DeviceSpec) -> None:
-    if device.organisation.banks != BANKS:
-        raise InputError(
-            f"banks of a group of {device.name} must be {BANKS}, as the instruction set has them, "
-            f"not {device.organisation.banks}"
-        )
+    for what, has, should in (
+        ("banks of a group", device.organisation.banks, BANKS),
+        ("columns of a row", device.organisation.columns, ROW_COLUMNS),
+    ):
+        if has != should:
+            raise InputError(
+                f"{what} of {device.name} must be {should}, as the instruction set has them, "
+                f"not {has}"
+            )

@@ -2,9 +2,9 @@
 
 A command works in the banks of its scope and in all chips of the rank: MACbg_q2 reads a column of
 64 B in each of four banks, 8 B into each of 32 PUs, which multiply it for two queries. A write of
-one token under the data mask is charged for all 64 B that the bus carries (an upper bound). "Die" is
-the central buffer here, whose way to a chip is the DQ pins. Operands in names:
-docs/ddr-pim-commands.md.
+one token under the data mask is charged for all 64 B that the bus carries (an upper bound). What is
+the logic die elsewhere is the central buffer here, whose way to a chip is the DQ pins. Operands in
+names: docs/ddr-pim-commands.md.
 """
 
 from __future__ import annotations

@@ -111,10 +111,10 @@ class Channel:
         for i in range(size):
             self.buffer[column + i] = self.controller.read(gpr + i)
 
-    def write_bias(self, gpr: int, thread: int) -> None:
+    def write_bias(self, bias: int, thread: int) -> None:
         """WR_BIAS."""
         self._in_mode("WR_BIAS", 1)
-        self.mac[thread] = self.controller.read(gpr)
+        self.mac[thread] = self.controller.read(bias)
 
     def read_mac(self, gpr: int, thread: int) -> None:
         """RD_MAC."""

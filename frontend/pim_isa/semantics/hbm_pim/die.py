@@ -34,11 +34,11 @@ class Partial:
 class Event:
     """What a unit did, for a proof that follows tokens through the program.
 
-    kind: "dot" (MACK), "scale" (SCLK), "cap" (CAP), "max" (MAX), "sum" (SUM), "weight" (SCLV),
-    "clear" (CLRO or MACV first), "weigh" (MACV), "reduce" (REDG) or "merge" (REDL). queries: query
-    number per held slot, -1 for none. rows and bases int64 [visits]; a row visit works on `slots`
-    slots from its base on. scores (of a dot with last = 1, a scale or a cap): float32 [visits,
-    banks, queries, slots], as stored; banks outside the mask mean nothing.
+    kind: "dot" (MACK), "scale" (SCLK), "cap" (CAP), "max" (MAX), "exp" (EXP), "sum" (SUM), "weight"
+    (SCLV), "clear" (CLRO or MACV first), "weigh" (MACV), "reduce" (REDG) or "merge" (REDL).
+    queries: query number per held slot, -1 for none. rows and bases int64 [visits]; a row visit
+    works on `slots` slots from its base on. scores (of a dot with last = 1, a scale or a cap):
+    float32 [visits, banks, queries, slots], as stored; banks outside the mask mean nothing.
     """
 
     stream: int

@@ -58,7 +58,7 @@ def scale_visits(
     block = group.memory.block(rows, column, columns)  # [visits, banks, columns, lanes]
     scales = block.reshape(len(rows), group.banks, -1)[:, banks, lane : lane + slots]
     index = np.ix_(banks, np.arange(n), target)
-    result = group.score[index] * scales.transpose(1, 0, 2).reshape(len(banks), 1, -1)
+    result = group.score[index] * scales.transpose(1, 0, 2).reshape(len(banks), 1, len(target))
     if name == "SCLK" and group.die.arithmetic.score_dtype == "fp16":
         result, count = to_fp16(result, group.die.arithmetic.saturate)
         group.die.saturations.scores += count
@@ -119,6 +119,7 @@ def exponentials(group: Group, slots: int, base: int, mask: int) -> None:
     group.score[:, :n, base : base + slots] = 0
     group.score[banks, :n, base : base + slots] = value
     group.kind[:, base : base + slots] = PROBABILITY
+    group.record("exp", bases=np.array([base]), slots=slots, mask=mask)
 
 
 def add(group: Group, slots: int, base: int, mask: int, first: int) -> None:
