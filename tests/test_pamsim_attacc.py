@@ -307,13 +307,14 @@ def test_a_wrong_layout_is_found() -> None:
     ("mnemonic", "change", "fault"),
     [
         ("MACV", {"column": 1, "tokens": 1}, "V "),
-        ("MACK", {"tokens": 1}, ""),
+        ("MACK", {"tokens": 1}, "a score was never made"),
+        ("MACK", {"column": 1, "tokens": 16}, "column of the K of token 0 must be 0, not 1"),
         ("MACV", {"mask": 0x7FFF}, "V must count once"),
-        ("SFM", {"tokens": 255}, "softmax must be over 256 tokens, not 255"),
+        ("SFM", {"tokens": 511}, "softmax must be over 512 tokens, not 511"),
     ],
 )
 def test_a_wrong_program_is_found(mnemonic: str, change: dict[str, int], fault: str) -> None:
-    model, contexts = attention(1, 1, 64), (256,)
+    model, contexts = attention(1, 1, 64), (512,)
     step = compiled("attacc-sim", model, contexts)
     program = step.programs[0].program
     streams = []
@@ -326,8 +327,6 @@ def test_a_wrong_program_is_found(mnemonic: str, change: dict[str, int], fault: 
         streams.append(Stream(stream.unit, code))
     binary = encode(replace(program, streams=tuple(streams)))
     wrong = replace(step, programs=(replace(step.programs[0], binary=binary),))
-    if mnemonic == "MACK":  # scores that no MAC made are 0: found by their places
-        fault = "row of the K"
     verdict = prove_function(wrong, model, DecodeStep(contexts))
     assert verdict.verdict == "violated"
     assert fault in verdict.first_fault

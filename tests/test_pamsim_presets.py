@@ -111,8 +111,8 @@ def step(system: str) -> CompiledStep:
 @pytest.mark.parametrize(
     ("name", "override", "message"),
     [
-        ("hbm3-pam-power", "timing.nMAC=1", "nCCDS must be at most nMAC = 1 CK, not 2 CK"),
-        ("hbm3-pam-seq", "timing.nSEQ=3", "nCCDL must be at most nSEQ = 3 CK, not 4 CK"),
+        ("hbm3-pam-power", "timing.nMAC=1", "nMAC must be at least nCCDS = 2 CK, not 1 CK"),
+        ("hbm3-pam-seq", "timing.nSEQ=3", "nSEQ must be at least nCCDL = 4 CK, not 3 CK"),
         ("hbm3-pam-refpb", "timing.nREFIpb=5071", "nREFIpb must be at most nREFI = 5070 CK"),
     ],
 )

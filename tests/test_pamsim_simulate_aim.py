@@ -71,7 +71,7 @@ def test_set_changes_the_device(program: Path, capsys: pytest.CaptureFixture) ->
         (["{rows}", "--device", "hbm3-pam"], 5, "program must be of the family of hbm3-pam"),
         (["{rows}", "--device", "gddr6-iam"], 5, "did you mean"),
         (["{none}", "--device", "gddr6-aim"], 5, "program must be a readable file"),
-        (["{bytes}", "--device", "gddr6-aim"], 5, "program must be a binary or UTF-8 text"),
+        (["{bytes}", "--device", "gddr6-aim"], 5, "must be UTF-8"),
         (["{far}", "--device", "gddr6-aim"], 5, "row must stay below 16384"),
     ],
 )

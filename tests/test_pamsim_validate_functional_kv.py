@@ -216,7 +216,7 @@ def _without_appends(compiled: CompiledStep, scale: bool) -> CompiledStep:
     ("shape", "layout", "message"),
     [
         (latent(64, 16, dtype="int8"), "head-split", "must be fp16, bf16 or fp8, not 'int8'"),
-        (latent(1040, 16), "head-split", "kv_rank of handmade must be at most 512, a row of 1024 B"),
+        (latent(1040, 16), "head-split", "kv_rank of handmade must be at most 512, a row"),
         (latent(64, 600), "head-split", "rope_dim of handmade must be at most 512"),
         (shaped("int8", 1024), "head-split", "must leave room for scales of int8"),
         (shaped("fp8", 1100), "head-split", "head_dim of handmade must be at most 1024"),

@@ -1,9 +1,9 @@
 """The timing checker's rules for DDR-PIM: each by hand, and against the device description.
 
-Gaps are in CK, worked out from PAM's Table 1 and DDR4-3200AC (JESD79-4) for `ddr4-pam`: tRCD, tCL, tRP
-24, tRAS 52, tRC 76, tWR 24, tRTP 12, tCWL 16, tBL 4, tCCD 4 and 8, tRRD 4 and 6, tWTR 4 and 12, tFAW
-26, tRFC 880, read to write 24 + 4 + 2 - 16 = 14, ranks 4 + 2 and max(1, 16 + 4 + 2 - 24). A PU cycle
-is 3.2 CK.
+Gaps are in CK, worked out from PAM's Table 1 and DDR4-3200AC (JESD79-4) for `ddr4-pam`: tRCD, tCL,
+tRP 24, tRAS 52, tRC 76, tWR 24, tRTP 12, tCWL 16, tBL 4, tCCD 4 and 8, tRRD 4 and 6, tWTR 4 and 12,
+tFAW 26, tRFC 880, read to write 24 + 4 + 2 - 16 = 14, ranks 4 + 2 and max(1, 16 + 4 + 2 - 24). A PU
+cycle is 3.2 CK.
 """
 
 from __future__ import annotations

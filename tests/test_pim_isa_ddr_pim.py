@@ -11,7 +11,6 @@ from pim_isa.semantics.hbm_pim import Partial
 
 HEAD = ".family ddr_pim\n.stream rank=1 bg=1\n"
 UNIT = Unit(1, 1)
-FIRST_BANK = 0xFF  # units 0 to 7
 
 
 def run(text: str, rows: np.ndarray, queries: dict[int, np.ndarray], **how: object) -> Machine:
@@ -62,7 +61,7 @@ def test_a_token_in_each_chip_and_bank() -> None:
 
 
 def test_a_query_in_pieces_meets_its_columns() -> None:
-    """Piece 1 of q is ones, of piece 0 zeros; K of unit u is u / 4 in its second piece: u / 4 x 8."""
+    """Piece 0 of q is zeros, piece 1 ones; K of unit u is u / 4 in piece 1: u / 4 x 8."""
     text = """
     CFG queries=1 part=2 vector=4
     WRQ slot=0 query=0 offset=0
@@ -84,7 +83,7 @@ def test_a_query_in_pieces_meets_its_columns() -> None:
 
 
 def test_the_mask_leaves_units_out() -> None:
-    """Only bank 0, chips 0 and 1: V 0 and 1. The others' V was never written and must not matter."""
+    """Only bank 0, chips 0 and 1: V 0 and 1. V of the others was never written."""
     rows = np.zeros((2, 32, 8), np.float16)
     rows[1] = np.nan
     rows[1, :2] = np.arange(2)[:, None]

@@ -145,9 +145,7 @@ def _lookup(table: dict[str, int], name: str, what: str) -> int:
     return table[name]
 
 
-def _fit(
-    value: int, allowed: range, what: str, error: type[Exception] = DescriptionError
-) -> int:
+def _fit(value: int, allowed: range, what: str, error: type[Exception] = DescriptionError) -> int:
     if int(value) not in allowed:
         raise error(f"{what} must be {allowed.start} to {allowed.stop - 1}, not {value}")
     return int(value)

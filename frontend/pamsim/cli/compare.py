@@ -15,7 +15,7 @@ from pamsim.cli.options import (
     input_options,
     validate_option,
 )
-from pamsim.cli.output import Progress, console, print_json
+from pamsim.cli.output import Progress, console, note, print_json
 from pamsim.errors import (
     EXIT_OK,
     EXIT_POINTS_FAILED,
@@ -72,6 +72,10 @@ def command(
         print_json(compare_document(found))
     elif not conduct.quiet:
         print_comparison(found, console())
+    else:
+        for case in found:
+            if case.document is None:
+                note(f"{case.name}: {case.fault}")
     if any(c.document is not None and violated(c.document["validation"]) for c in found):
         return EXIT_VIOLATION
     return EXIT_POINTS_FAILED if any(c.document is None for c in found) else EXIT_OK

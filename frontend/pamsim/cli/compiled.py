@@ -194,17 +194,13 @@ def _with_binaries(compiled: CompiledStep, files: Mapping[str, Path]) -> Compile
 
 
 def _from_file(program: ChannelProgram, path: Path | None) -> ChannelProgram:
+    from pamsim.cli.program_file import read_binary, read_bytes
     from pamsim.report.text import sha256_bytes
-    from pim_isa import decode
 
     if path is None:
         raise InputError(f"step must hold the program {program.sha256[:SHORT]}")
-    try:
-        binary = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"program must be a readable file, not {str(path)!r} ({error.strerror})"
-        ) from error
+    binary = read_bytes(path)
     if binary == program.binary:
         return program
-    return replace(program, program=decode(binary), binary=binary, sha256=sha256_bytes(binary))
+    changed = read_binary(path, binary)
+    return replace(program, program=changed, binary=binary, sha256=sha256_bytes(binary))

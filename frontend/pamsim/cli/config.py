@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pamsim.cli.output import print_json
+from pamsim.cli.output import note, print_json
 from pamsim.errors import EXIT_OK, InputError, nearest
 
 KIND = click.option(
@@ -69,10 +69,16 @@ def show(name: str, kind: str, overrides: tuple[str, ...], as_json: bool) -> int
 @SET
 def check(name: str, kind: str, overrides: tuple[str, ...]) -> int:
     """Check NAME (a name or a YAML file) against its schema and its own rules."""
-    from pamsim.config import config_constants
+    from pamsim.config import config_constants, load_device, load_system
 
     kind = _kind_of(name, kind)
     constants = config_constants(kind, name, overrides)
+    devices = [load_device(name, overrides)] if kind == "device" else []
+    if kind == "system":
+        devices += [tier.device for tier in load_system(name, overrides).tiers]
+    for device in devices:
+        for warning in device.warnings:
+            note(f"warning: {device.name}: {warning}")
     assumed = sum(c.assumed for c in constants)
     click.echo(f"{name}: a sound {kind}, {len(constants)} constants, {assumed} of them assumptions")
     return EXIT_OK

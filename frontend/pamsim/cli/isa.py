@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from pamsim.cli.output import note
-from pamsim.errors import EXIT_OK, EXIT_VIOLATION, InputError
+from pamsim.cli.output_file import write_file
+from pamsim.errors import EXIT_OK, EXIT_VIOLATION
 
 FILE = click.Path(path_type=Path, allow_dash=True)
 
@@ -33,9 +34,14 @@ def show(family: str) -> int:
 @click.option("-o", "--output", type=FILE, required=True, help="Binary to write; - for stdout.")
 def assemble_file(source: Path, output: Path) -> int:
     """Assemble SOURCE (- for stdin) into a binary."""
-    from pim_isa import assemble, encode
+    from pamsim.cli.program_file import read_assembly, read_bytes
+    from pim_isa import encode
 
-    _write(output, encode(assemble(_text(source))))
+    binary = encode(read_assembly(source, read_bytes(source)))
+    if str(output) == "-":
+        sys.stdout.buffer.write(binary)
+    else:
+        write_file(output, lambda file: file.write(binary), force=True)
     return EXIT_OK
 
 
@@ -43,9 +49,10 @@ def assemble_file(source: Path, output: Path) -> int:
 @click.argument("binary", type=FILE)
 def disassemble_file(binary: Path) -> int:
     """Print BINARY (- for stdin) as text, which `asm` reads back to the same bytes."""
-    from pim_isa import decode, disassemble
+    from pamsim.cli.program_file import read_binary, read_bytes
+    from pim_isa import disassemble
 
-    click.echo(disassemble(decode(_read(binary))), nl=False)
+    click.echo(disassemble(read_binary(binary, read_bytes(binary))), nl=False)
     return EXIT_OK
 
 
@@ -53,52 +60,12 @@ def disassemble_file(binary: Path) -> int:
 @click.argument("program", type=FILE)
 def check_file(program: Path) -> int:
     """Say what is wrong with PROGRAM (binary or text). Exit code 4 when something is."""
-    from pim_isa import assemble, check, decode
+    from pamsim.cli.program_file import read_program
+    from pim_isa import check
 
-    content = _read(program)
-    try:
-        text = content.decode("utf-8")
-        is_text = "\0" not in text
-    except UnicodeDecodeError:
-        is_text = False
-    faults = check(assemble(text) if is_text else decode(content))
+    faults = check(read_program(program))
     for fault in faults:
         click.echo(str(fault))
     if not faults:
         note(f"{program}: no faults")
     return EXIT_VIOLATION if faults else EXIT_OK
-
-
-def _read(path: Path) -> bytes:
-    if str(path) == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"program must be a readable file, not {str(path)!r} ({error.strerror})"
-        ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return _read(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"assembly must be UTF-8 text, not {str(path)!r} (byte {error.start})"
-        ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    if str(path) == "-":
-        sys.stdout.buffer.write(content)
-        return
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise InputError(
-            f"output must be a writable file, not {str(path)!r} ({error.strerror})"
-        ) from error

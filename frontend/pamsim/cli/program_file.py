@@ -41,7 +41,7 @@ def read_binary(path: Path, content: bytes) -> Program:
     """The program of a binary's bytes. Raises InputError."""
     from pim_isa import decode
 
-    with _placed(path):
+    with placed(path):
         return decode(content)
 
 
@@ -50,12 +50,12 @@ def read_assembly(path: Path, content: bytes) -> Program:
     from pamsim.textfile import decoded
     from pim_isa import assemble
 
-    with _placed(path):
+    with placed(path):
         return assemble(decoded(content, str(path), "program"))
 
 
 @contextmanager
-def _placed(path: Path) -> Iterator[None]:
+def placed(path: Path) -> Iterator[None]:
     """Errors of the instruction sets, which know no files, with the file's name."""
     from pim_isa import IsaError
 
@@ -65,5 +65,8 @@ def _placed(path: Path) -> Iterator[None]:
         message = error.message
         if error.offset is not None:
             message += f", at byte {error.offset}"
+        elif error.stream is not None:
+            at = "" if error.index is None else f"instruction {error.index} of "
+            message += f", in {at}stream {error.stream}"
         place = Position(str(path), error.line or 0, error.column or 0)
         raise InputError(message, place, error.hint) from error

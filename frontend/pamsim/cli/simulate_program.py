@@ -10,12 +10,12 @@ import click
 
 from pamsim.cli.options import Conduct
 from pamsim.cli.output import print_json
-from pamsim.errors import EXIT_OK, EXIT_VIOLATION, InputError
+from pamsim.cli.program_file import placed, read_program
+from pamsim.errors import EXIT_OK, EXIT_VIOLATION
 
 if TYPE_CHECKING:
     from pamsim.config.spec import DeviceSpec
     from pamsim.sim.run import ChannelRun
-    from pim_isa import Program
 
 SHOWN = 6  # stall causes of a stream
 
@@ -32,7 +32,9 @@ def simulate_program(
     from pamsim.sim.program import run_program
 
     device = load_device(device_name, overrides)
-    run = run_program(read_program(path), device, engine=engine)
+    program = read_program(path)
+    with placed(path):
+        run = run_program(program, device, engine=engine)
     document = _document(path, run, device)
     verdict = prove_timing(run, device)
     document["timing"] = {
@@ -48,24 +50,6 @@ def simulate_program(
     elif not conduct.quiet:
         _show(document)
     return EXIT_VIOLATION if verdict.verdict == "violated" else EXIT_OK
-
-
-def read_program(path: Path) -> Program:
-    """A program file, binary or text. Raises InputError and IsaError."""
-    from pim_isa import assemble, decode
-    from pim_isa.binary import MAGIC
-
-    try:
-        content = path.read_bytes()
-        return decode(content) if content.startswith(MAGIC) else assemble(content.decode("utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"program must be a readable file, not {str(path)!r} ({error.strerror})"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"program must be a binary or UTF-8 text, not {str(path)!r} (byte {error.start})"
-        ) from error
 
 
 def _document(path: Path, run: ChannelRun, device: DeviceSpec) -> dict[str, Any]:

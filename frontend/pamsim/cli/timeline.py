@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pamsim.cli.output import console, note, print_json
-from pamsim.errors import EXIT_OK, InputError
+from pamsim.cli.output_file import write_file
+from pamsim.errors import EXIT_OK, InputError, Position
 
 
 @click.command("timeline")
@@ -27,12 +26,13 @@ from pamsim.errors import EXIT_OK, InputError
 @click.option("--force", is_flag=True, help="Replace FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON document.")
 def command(result: Path, out: Path | None, force: bool, as_json: bool) -> int:
-    """Say what the step of RESULT (result.json or its directory) waited for, and who was busy."""  # fmt: skip
+    """Say what the step of RESULT, a file or directory of `run`, waited for, and who was busy."""
     from pamsim.report.timeline import busy, trace_events, waited_for
 
     document = _read(result)
     if out is not None:
-        _write(out, trace_events(document), force)
+        text = json.dumps(trace_events(document)).encode()
+        write_file(out, lambda file: file.write(text), force)
         note(f"timeline in {out}")
         return EXIT_OK
     waits, works = waited_for(document), busy(document)
@@ -77,34 +77,12 @@ def _print(
 
 def _read(path: Path) -> dict[str, Any]:
     """A result with a timeline. Raises InputError."""
-    file = path / "result.json" if path.is_dir() else path
-    try:
-        document = json.loads(file.read_bytes())
-    except OSError as error:
+    from pamsim.report.read import read_result, result_file, structure_faults
+
+    document = read_result(path)
+    for fault in structure_faults(document):
         raise InputError(
-            f"result must be a readable file, not {str(file)!r} ({error.strerror})"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"result must be JSON, not {file.name} ({error})") from error
-    if not isinstance(document, dict) or not isinstance(document.get("timeline"), list):
-        raise InputError(f"result must be one of `pamsim run`, not {str(file)!r}")
+            f"result must be as `pamsim run` writes it, not with {fault}",
+            Position(str(result_file(path))),
+        )
     return document
-
-
-def _write(path: Path, document: dict[str, Any], force: bool) -> None:
-    """Aside, then in place. Raises InputError where the place cannot be used."""
-    if path.exists() and not force:
-        raise InputError(f"output file must be new, not {str(path)!r}", None, "--force replaces it")
-    try:
-        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(document, file)
-            Path(aside).replace(path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"output file must be writable, not {str(path)!r} ({error.strerror})"
-        ) from error

@@ -12,6 +12,7 @@ import click
 
 from pamsim.cli.options import Decorator
 from pamsim.cli.output import note, print_json
+from pamsim.cli.output_file import write_file
 from pamsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def deliver(trace: Trace, cut: Cut, options: dict[str, Any], quiet: bool) -> Non
     def send(out: BinaryIO) -> Written:
         return write(out, trace, form, cut, ticks=options["ticks"])
 
-    written = to_stdout(send) if str(output) == "-" else _to_file(output, send, options["force"])
+    written = to_stdout(send) if str(output) == "-" else write_file(output, send, options["force"])
     if quiet:
         return
     if str(output) != "-":
@@ -108,31 +109,6 @@ def to_stdout(send: Callable[[BinaryIO], Written]) -> Written:
     written = send(sys.stdout.buffer)
     sys.stdout.buffer.flush()
     return written
-
-
-def _to_file(path: Path, send: Callable[[BinaryIO], Written], force: bool) -> Written:
-    """Complete or not at all: written aside, then renamed."""
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, a device
-            with path.open("wb") as out:
-                return send(out)
-        if path.exists() and not force:
-            raise InputError(
-                f"output must be a new file, not {str(path)!r}, which is there",
-                hint="choose another, or let --force replace it",
-            )
-        aside = path.with_name(f".{path.name}.partial")
-        try:
-            with aside.open("wb") as out:
-                written = send(out)
-            aside.replace(path)
-            return written
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"output must be a writable file, not {str(path)!r} ({error.strerror})"
-        ) from error
 
 
 def print_header(trace: Trace) -> None:

@@ -117,11 +117,11 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         **{t.over: (smallest_operand(t, columns),) for t in templates.commands if t.over}
     )
     description = describe(spec, smallest)  # also finds negative latencies and unknown names
-    peak_command = templates.template(templates.peak_command)
-    operand = smallest_operand(peak_command, columns)
-    read = peak_command.values(operand).get(COLUMNS, 1)
-    mac = peak_command.instance(operand)
-    peak, rule = internal_peak(description, mac, organisation, ck_hz, read)
+    commands = [templates.template(name) for name in templates.peak_commands]
+    operands = [smallest_operand(command, columns) for command in commands]
+    read = commands[0].values(operands[0]).get(COLUMNS, 1)
+    names = [c.instance(operand) for c, operand in zip(commands, operands, strict=True)]
+    peak, rule = internal_peak(description, names, organisation, ck_hz, read)
     return replace(spec, peak_rule=rule, peak_bytes_per_second=peak)
 
 
@@ -193,7 +193,7 @@ def build_family(model: DeviceModel, place: Place) -> CommandFamily:
         ),
         activate_window=None if window is None else ActivateWindow(**window.model_dump()),
         refresh=None if refresh is None else RefreshTemplate(**refresh.model_dump()),
-        peak_command=model.peak_command,
+        peak_commands=tuple(model.peak_command),
     )
 
 

@@ -160,8 +160,9 @@ def family_faults(model: DeviceModel, place: Place) -> Iterable[PamsimError]:
         elif not expand_pattern(model, pattern):
             known = [*names, *(f"${g}" for g in model.groups)]
             yield _unknown("command", pattern, known, place(*path))
-    if model.peak_command not in names:
-        yield _unknown("command", model.peak_command, names, place("peak_command"))
+    for name in model.peak_command:
+        if name not in names:
+            yield _unknown("command", name, names, place("peak_command"))
     if model.refresh is not None:
         refresh = model.commands.get(model.refresh.command)
         if refresh is None:

@@ -119,7 +119,7 @@ class CommandFamily:
     constraints: tuple[ConstraintTemplate, ...]
     activate_window: ActivateWindow | None
     refresh: RefreshTemplate | None
-    peak_command: str  # the template that streams KV
+    peak_commands: tuple[str, ...]  # the templates that every column of KV goes through, in order
 
     def duration(self, name: str) -> Duration | None:
         """The duration of that name, with or without the leading n ("nEXP", "EXP")."""

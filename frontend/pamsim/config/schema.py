@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pamsim.config.units import DIMENSIONS, canonical_unit, convert, number, split_quantity
@@ -292,6 +300,7 @@ class EnergyConstants(Section):
     bank_group_to_global_io_pj_per_bit: EnergyPerBit | None = None
     tsv_pj_per_bit: EnergyPerBit | None = None
     interposer_pj_per_bit: EnergyPerBit | None = None
+    erase_pj: Energy | None = None
     mac_pj: Energy | None = None
     mac_read_multiple: Multiple | None = None
     buffer_pj_per_byte: EnergyPerByte | None = None
@@ -310,6 +319,11 @@ class EnergyModel(Titled):
     constants: EnergyConstants
 
 
+def _listed(value: object) -> object:
+    """One name is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 class DeviceModel(Titled):
     """device/*.yaml"""
 
@@ -325,7 +339,7 @@ class DeviceModel(Titled):
     groups: dict[str, list[str]]
     activate_window: ActivateWindowModel | None = None
     refresh: RefreshModel | None = None
-    peak_command: str
+    peak_command: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
     timing_constraints: list[ConstraintModel]
     organisation: OrganisationModel
     timing: dict[str, ConstantModel]

@@ -19,7 +19,7 @@ from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import DeviceSpec, SystemSpec, TierSpec
 from pamsim.energy.activity import StepActivity, TierActivity, idle
 from pamsim.energy.background import background_terms
-from pamsim.energy.commands import command_work
+from pamsim.energy.commands import command_work, pins_by_command
 from pamsim.energy.mac_buffers import mac_buffer_bytes
 from pamsim.energy.merges import merge_terms, merges_inside
 from pamsim.energy.table import Lookup
@@ -68,6 +68,7 @@ CHARGES = (
            ("column_to_bank_group_pj_per_bit",)),
     Charge("read", "read_bits", "bit", "channel", READ_PATH),
     Charge("write", "write_bits", "bit", "channel", WRITE_PATH),
+    Charge("pins", "pin_bits", "bit", "device", ("interposer_pj_per_bit",)),
     Charge("refresh", "refreshes", "REFab", "pseudo-channel", ("refresh_all_bank_pj",)),
     Charge("refresh_per_bank", "bank_refreshes", "REFpb", "bank", ("refresh_per_bank_pj",)),
 )  # fmt: skip
@@ -192,6 +193,7 @@ def _mac_buffer_terms(
 
 
 def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> Iterable[EnergyTerm]:
+    charged = pins_by_command(system.tier(activity.tier).device)
     link = system.tier(activity.tier).link
     link_source = "; ".join(f"{c.name}: {c.source}" for c in link.constants if "energy" in c.name)
     for name, crossings in (
@@ -207,7 +209,7 @@ def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> It
             lookup.value("interposer_pj_per_bit"),
             "bit",
             "stack",
-            bits(crossings),
+            0 if charged else bits(crossings),
             lookup.source("interposer_pj_per_bit"),
         )
         if link.energy_pj_per_bit is None:

@@ -35,11 +35,16 @@ class CommandWork:
     read_bits: int = 0  # a bank to the stack's pins
     write_bits: int = 0  # the stack's pins to a bank
     refreshes: int = 0  # of a pseudo-channel
+    pin_bits: int = 0  # over a chip's pins, of a family that charges them by command
     bank_refreshes: int = 0  # of a bank
 
 
 class EnergyFamily(Protocol):
-    """A module of `pamsim.energy.families`."""
+    """A module of `pamsim.energy.families`.
+
+    One that charges the pins by command (`pin_bits`) has PINS_BY_COMMAND = True; the pins of the
+    others are charged for what a step moves.
+    """
 
     READS_OUT: tuple[str, ...]  # commands that move a column of a channel to its pins
     WRITES_IN: tuple[str, ...]  # commands that move a column from its pins into banks
@@ -53,6 +58,11 @@ def energy_family(device: DeviceSpec) -> EnergyFamily | None:
     """What is known of the commands of a device's family; None where nothing is."""
     name = f"pamsim.energy.families.{device.family}"
     return cast(EnergyFamily, import_module(name)) if find_spec(name) else None
+
+
+def pins_by_command(device: DeviceSpec) -> bool:
+    """Whether the work of the device's commands holds what crosses its pins."""
+    return bool(getattr(energy_family(device), "PINS_BY_COMMAND", False))
 
 
 def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWork:

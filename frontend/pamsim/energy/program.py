@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pamsim.config.spec import DeviceSpec
 from pamsim.energy.account import command_terms
 from pamsim.energy.background import ACTIVE, PRECHARGED, PS_PER_SECOND
-from pamsim.energy.commands import energy_family
+from pamsim.energy.commands import EnergyFamily, energy_family, pins_by_command
 from pamsim.energy.table import Lookup
 from pamsim.energy.term import EnergyAccount, EnergyTerm
 from pamsim.energy.units import bits, ns
@@ -26,10 +26,24 @@ def program_account(run: ChannelRun, device: DeviceSpec) -> EnergyAccount:
         return EnergyAccount((), (f"{device.name}: what commands of {device.family} do",))
     lookup = Lookup(device.name, device.energy)
     counts = run.result.counts
-    columns = sum(counts.get(name, 0) for name in (*family.READS_OUT, *family.WRITES_IN))
     terms = [
         *command_terms(TIER, device, counts, 1, lookup),
-        EnergyTerm(
+        *_pins(run, device, family, lookup),
+        *_standby(run, device, lookup),
+    ]
+    if lookup.missing:
+        return EnergyAccount((), tuple(lookup.missing))
+    return EnergyAccount(tuple(term for term in terms if term.count))
+
+
+def _pins(
+    run: ChannelRun, device: DeviceSpec, family: EnergyFamily, lookup: Lookup
+) -> Iterable[EnergyTerm]:
+    """What crosses the pins, where commands are not charged for it."""
+    moving = (*family.READS_OUT, *family.WRITES_IN)
+    columns = sum(run.result.counts.get(name, 0) for name in moving)
+    if columns and not pins_by_command(device):
+        yield EnergyTerm(
             TIER,
             "pins",
             lookup.value("interposer_pj_per_bit"),
@@ -37,12 +51,7 @@ def program_account(run: ChannelRun, device: DeviceSpec) -> EnergyAccount:
             "device",
             bits(columns * device.organisation.column_bytes),
             lookup.source("interposer_pj_per_bit"),
-        ),
-        *_standby(run, device, lookup),
-    ]
-    if lookup.missing:
-        return EnergyAccount((), tuple(lookup.missing))
-    return EnergyAccount(tuple(term for term in terms if term.count))
+        )
 
 
 def _standby(run: ChannelRun, device: DeviceSpec, lookup: Lookup) -> Iterable[EnergyTerm]:

@@ -30,7 +30,6 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[-+.\w]+")
 _NOT_JSON = {
     **dict.fromkeys("/#", "JSON has no comments"),
-    **dict.fromkeys("}]", "JSON has no comma before a closing bracket"),
     "'": "JSON has double quotes only",
 }
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -78,6 +77,8 @@ class _Reader:
 
     def fail(self, rule: str) -> InputError:
         hint = _NOT_JSON.get(self.text[self.at : self.at + 1], "")
+        if self.text.startswith(("}", "]"), self.at) and self.text[: self.at].rstrip()[-1:] == ",":
+            hint = "JSON has no comma before a closing bracket"
         return InputError(
             f"file must be JSON with {rule}, not {self.here()}", self.place(self.at), hint
         )

@@ -100,7 +100,14 @@ def room_bytes(tier: TierSpec, system: SystemSpec, model: ModelSpec, labels: int
             "more devices or instances, or another weights_tier",
         )
     if tier.kv_bytes is not None:
-        return min(free, tier.kv_bytes // system.instances)
+        each = tier.kv_bytes // system.instances
+        if each > free:
+            raise CapacityError(
+                f"kv_gib of tier {tier.name!r} must be at most the {shown_bytes(free)} an instance "
+                f"that weights and reserves leave of it, not {shown_bytes(each)}: "
+                f"{shown_bytes(each - free)} too much"
+            )
+        return each
     return int(free * Fraction(str(system.fill_limit)))
 
 
@@ -108,7 +115,7 @@ def _filled(
     shard: Shard, system: SystemSpec, classes: Sequence[LayerClass], fits: bool = False
 ) -> list[tuple[tuple[int, ...], ...]]:
     """[classes][tiers][requests]: every class has the same share of each tier."""
-    if len(system.tiers) == 1 and not fits:
+    if len(system.tiers) == 1 and not fits and system.tiers[0].kv_bytes is None:
         return [(kind.step.contexts,) for kind in classes]
     each = shard.model.kv_bytes_per_token_layer
     need = sum(sum(k.step.contexts) * len(k.layers) for k in classes) * each

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pamsim.errors import InputError
 from pamsim.report.directory import MANIFEST, read_manifest
 from pamsim.report.document import multiplicity
 from pamsim.report.manifest import results_sha
+from pamsim.report.read import read_result, result_file, structure_faults
 from pamsim.report.text import sha256_bytes, sha256_of
 
 RELATIVE_TOLERANCE = 1e-12
@@ -22,22 +21,8 @@ def check_result(path: Path) -> list[str]:
 
     Raises InputError when there is nothing to read as a result.
     """
-    if path.is_dir():
-        path = path / "result.json"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"result must be a readable file, not {str(path)!r} ({error.strerror})"
-        ) from error
-    try:
-        document = json.loads(content)
-    except ValueError as error:
-        line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
-        raise InputError(
-            f"result must be JSON, not {path.name}:{line}:{column} ({error})"
-        ) from error
-    faults = list(_structure(document))
+    document = read_result(path)
+    faults = structure_faults(document)
     if faults:
         return faults
     faults += _timeline(document)
@@ -47,22 +32,8 @@ def check_result(path: Path) -> list[str]:
     faults += _energy(document)
     faults += _reduction(document)
     faults += _verdicts(document)
-    faults += _files(path.parent, document)
+    faults += _files(result_file(path).parent, document)
     return faults
-
-
-def _structure(document: Any) -> Iterator[str]:
-    """Missing, unknown or ill-typed fields, by the types that the JSON Schema is made from."""
-    from pydantic import ValidationError
-
-    from pamsim.report.schema import Result
-
-    try:
-        Result.model_validate(document, strict=None)
-    except ValidationError as error:
-        for fault in error.errors():
-            where = ".".join(str(part) for part in fault["loc"]) or "result"
-            yield f"{where}: {fault['msg']}"
 
 
 def _differs(name: str, said: float, found: float) -> Iterator[str]:

@@ -8,8 +8,6 @@ from typing import Any
 
 from pamsim.errors import InputError, Position
 
-SCHEMA_VERSION = "schema_version"  # what every result says of itself
-
 
 def read_result(path: Path) -> dict[str, Any]:
     """The document of a result file, or of `result.json` in a directory; its fields unchecked.
@@ -30,7 +28,7 @@ def read_result(path: Path) -> dict[str, Any]:
         raise InputError(f"result must be JSON ({error.msg})", place) from None
     except ValueError:  # bytes that are no text, a number of too many digits
         raise InputError("result must be JSON, not other bytes", Position(str(path))) from None
-    if not isinstance(document, dict) or SCHEMA_VERSION not in document:
+    if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError(
             "result must be one of `pamsim run`, not another document", Position(str(path))
         )

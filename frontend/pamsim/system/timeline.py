@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pamsim.config.spec import SystemSpec
+from pamsim.config.spec import SystemSpec, TierSpec
 from pamsim.placement import Shard
 from pamsim.system.collective import all_reduce_bytes, all_reduce_ps, hidden_bytes, transfer_ps
 from pamsim.system.exchange import Exchange, exchange, merged_elements, pins_ps, reduction_ps
@@ -113,39 +113,58 @@ class Timeline:
                 attended.append(host(ATTENTION, on_host[own].work, number, waits))
                 done = self.output(shard, own, attended[-1], add, host)
                 continue
-            layer = layers[own]
-            results: Wait = ()
-            partials: Wait = ()
-            for run, traffic in zip(layer.runs, layer.traffic, strict=True):
-                tier = system.tier(run.tier)
-                link = tier.link.name
-                at = add("query_broadcast", link, pins_ps(traffic.inward_by_device, tier), number,
-                         done)  # fmt: skip
-                at = add(ATTENTION, tier.name, run.layer_ps, number, at)
-                outside = run.part.step.outside_ps
-                at = add(OUTSIDE, f"{tier.name} controllers", outside, number, at)
-                elements = merged_elements(run.part.step)
-                merging = reduction_ps(traffic, elements, tier)
-                at = add(REDUCTION, f"{tier.name} reduction units", merging, number, at)
-                partial = pins_ps(traffic.partial_result_bytes_by_device, tier)
-                if partial and tier.name != system.tiers[0].name:
-                    at = add("partial_return", link, partial, number, at)
-                if any(traffic.partial_result_bytes_by_device):
-                    partials += at
-                whole = pins_ps(traffic.result_bytes_by_device, tier)
-                results += add("result_return", link, whole, number, at)
-            if layer.gather.merges:
-                first = system.tiers[0]
-                at = add("partial_delivery", first.link.name, layer.gather.delivery_ps, number,
-                         partials)  # fmt: skip
-                at = add("tier_reduction", f"{first.name} reduction units",
-                         layer.gather.merge_ps, number, at)  # fmt: skip
-                results += add("result_return", first.link.name, layer.gather.return_ps, number,
-                               at)  # fmt: skip
+            results = self.attend(layers[own], number, done, add)
             done = self.output(shard, own, results or done, add, host)
         if shard.stage == system.pipeline_parallel - 1:
             done = host("language_model_head", head_work(model, batch), None, done)
         self._stage_done[shard.replica] = done
+
+    def attend(self, layer: TierLayer, number: int, after: Wait, add: _Add) -> Wait:
+        """Attention of one layer on every tier at once, then what is reduced and returned.
+
+        Phase by phase over the tiers: a link that several share carries what comes in for all of
+        them before it carries results out.
+        """
+        tiers = [self.system.tier(run.tier) for run in layer.runs]
+        every = list(zip(tiers, layer.runs, layer.traffic, strict=True))
+        at = [after] * len(every)
+
+        def phase(
+            task: str,
+            resource: Callable[[TierSpec], str],
+            duration_ps: Callable[[TierSpec, PartRun, Exchange], int],
+        ) -> None:
+            for i, (tier, run, traffic) in enumerate(every):
+                duration = duration_ps(tier, run, traffic)
+                at[i] = add(task, resource(tier), duration, number, at[i])
+
+        def units(tier: TierSpec) -> str:
+            return f"{tier.name} reduction units"
+
+        def link(tier: TierSpec) -> str:
+            return tier.link.name
+
+        first = self.system.tiers[0]
+        phase("query_broadcast", link, lambda t, _, x: pins_ps(x.inward_by_device, t))
+        phase(ATTENTION, lambda t: t.name, lambda _, r, __: r.layer_ps)
+        phase(OUTSIDE, lambda t: f"{t.name} controllers", lambda _, r, __: r.part.step.outside_ps)
+        phase(REDUCTION, units,
+              lambda t, r, x: reduction_ps(x, merged_elements(r.part.step), t))  # fmt: skip
+        partials: Wait = ()
+        for i, (tier, _, traffic) in enumerate(every):
+            sent = traffic.partial_result_bytes_by_device
+            if any(sent):
+                far = pins_ps(sent, tier) if tier.name != first.name else 0
+                partials += add("partial_return", tier.link.name, far, number, at[i])
+        phase("result_return", link, lambda t, _, x: pins_ps(x.result_bytes_by_device, t))
+        results = tuple(w for waits in at for w in waits)
+        if not layer.gather.merges:
+            return results
+        merged = add("partial_delivery", first.link.name, layer.gather.delivery_ps, number,
+                     partials)  # fmt: skip
+        merged = add("tier_reduction", units(first), layer.gather.merge_ps, number, merged)
+        return results + add("result_return", first.link.name, layer.gather.return_ps, number,
+                             merged)  # fmt: skip
 
     def output(self, shard: Shard, own: int, after: Wait, add: _Add, host: _Host) -> Wait:
         """What follows the attention of a layer: projection, feed-forward network, their sums."""

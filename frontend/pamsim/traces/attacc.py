@@ -1,4 +1,4 @@
-"""Traces of AttAcc's public simulator as command streams: what that simulator issues, on our engine.
+"""Traces of AttAcc's public simulator as command streams: what it asks for, on our engine.
 
 A line is `<OP> 0x<byte address>`; the address is, most significant first, channel (4 bits), pseudo-
 channel (1), rank (1), bank group (2), bank (2), row (14), column (5), byte (5). One line is one
@@ -43,10 +43,9 @@ class Request:
 
 
 def read_attacc(path: Path) -> dict[int, list[Request]]:
-    """Channel -> its requests in order. Raises InputError with the number of a line that is none."""
-    opened = lzma.open(path, "rt") if path.suffix == ".xz" else path.open()
+    """Channel -> its requests, in order. Raises InputError with the number of a wrong line."""
     found: dict[int, list[Request]] = {}
-    with opened as lines:
+    with lzma.open(path, "rt") if path.suffix == ".xz" else path.open() as lines:
         for number, line in enumerate(lines, 1):
             words = line.split()
             if len(words) != 2 or words[0] not in COMMANDS:

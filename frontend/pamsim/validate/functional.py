@@ -7,25 +7,22 @@ the output is compared with dense softmax attention in float64. docs/functional-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
-
-import numpy as np
+from types import ModuleType
+from typing import Literal
 
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.model.spec import ModelSpec
-from pamsim.validate import functional_bound as bounds
-from pamsim.validate.functional_data import PairData, draw
-from pamsim.validate.functional_latent import draw_latent, projected
+from pamsim.validate.functional_judge import Pair, PairResult, draw_pair, judge, roundings_of
 from pamsim.validate.functional_quantise import stored_format
-from pamsim.validate.functional_run import PairOutcome, PairRunner
+from pamsim.validate.functional_run import PairRunner
 from pamsim.workload.step import DecodeStep
 
 Verdict = Literal["passed", "violated", "not checked"]
 Mode = Literal["default", "full", "off"]
-Pair = tuple[int, int]  # request, KV head
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,24 @@ def prove_function(
     append the newest token of a request (else it lies in memory); all do if not given. Raises
     ValueError for an unknown pattern.
     """
-    family = f"pamsim.validate.families.{compiled.device.family}"
-    if find_spec(family):
-        prove: Callable[..., FunctionalVerdict] = import_module(family).prove_function
+    own = _family(compiled)
+    if own is not None and not hasattr(own, "make_runner"):
+        prove: Callable[..., FunctionalVerdict] = own.prove_function
         return prove(compiled, model, step, seed=seed, mode=mode, scores=scores)
-    runner = PairRunner(
+    runner = make_runner(compiled, model, append)
+    step = compiled.held.step if compiled.held else step
+    return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
+
+
+def make_runner(
+    compiled: CompiledStep, model: ModelSpec, append: Sequence[bool] | None = None
+) -> PairRunner:
+    """What runs the pairs of a compiled step; append: as of `prove_function`."""
+    own = _family(compiled)
+    if own is not None:
+        made: PairRunner = own.make_runner(compiled, model, append)
+        return made
+    return PairRunner(
         compiled,
         model.value_dim,
         model.group_size,
@@ -84,7 +94,12 @@ def prove_function(
         softcap=model.softcap,
         append=append,
     )
-    return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
+
+
+def _family(compiled: CompiledStep) -> ModuleType | None:
+    """The module of a family that is proved in its own way: with a `make_runner`, or whole."""
+    name = f"pamsim.validate.families.{compiled.device.family}"
+    return import_module(name) if find_spec(name) else None
 
 
 def prove_with(
@@ -107,9 +122,6 @@ def prove_with(
         )  # fmt: skip
     pairs = select_pairs(runner, model, step, mode)
     results = [_prove_pair(runner, model, step, pair, seed, scores) for pair in pairs]
-    # The tightest pair: the one whose error is the largest share of its bound.
-    worst = max(results, key=lambda r: r.share)
-    faults = [r.fault for r in results if r.fault]
     programs = {
         program.sha256
         for request, kv_head in pairs
@@ -117,11 +129,25 @@ def prove_with(
         if (program := runner.program_of(s.channel)) is not None
     }
     known = {program.sha256 for program in compiled.programs}
-    if missing := known - programs:
+    tokens = sum(step.contexts[request] for request, _ in pairs)
+    return verdict_of(results, total, programs, known, tokens)
+
+
+def verdict_of(
+    results: Sequence[PairResult],
+    pairs: int,
+    ran: AbstractSet[str],
+    known: AbstractSet[str],
+    tokens: int,
+) -> FunctionalVerdict:
+    """The verdict over the results of some of `pairs` pairs; ran, known: programs by hash."""
+    worst = max(results, key=lambda r: r.share)  # its error is the largest share of its bound
+    faults = [r.fault for r in results if r.fault]
+    if missing := known - ran:
         faults.append(f"{len(missing)} programs hold no pair")
     coverage = (
-        f"{len(pairs)} of {total} (request, KV head) of one layer, all their tokens; "
-        f"{len(programs)} of {len(known)} distinct channel programs"
+        f"{len(results)} of {pairs} (request, KV head) of one layer, all their tokens; "
+        f"{len(ran)} of {len(known)} distinct channel programs"
     )
     return FunctionalVerdict(
         verdict="violated" if faults else "passed",
@@ -130,11 +156,11 @@ def prove_with(
         max_abs_value=worst.max_abs_value,
         reference=worst.reference,
         coverage=coverage,
-        pairs_checked=len(pairs),
-        pairs=total,
-        programs_checked=len(programs),
+        pairs_checked=len(results),
+        pairs=pairs,
+        programs_checked=len(ran),
         programs=len(known),
-        tokens_checked=sum(step.contexts[request] for request, _ in pairs),
+        tokens_checked=tokens,
         saturated=sum(r.saturated for r in results),
         clipped=sum(r.clipped for r in results),
         score_max=max(r.score_max for r in results),
@@ -174,121 +200,9 @@ def select_pairs(
     return tuple(sorted(chosen))
 
 
-@dataclass(frozen=True)
-class _PairResult:
-    error: float | None  # None: the pair gave no number
-    bound: float | None
-    reference: str
-    max_abs_value: float
-    score_max: float
-    saturated: int
-    clipped: int
-    fault: str
-
-    @property
-    def share(self) -> float:
-        """Error as a share of the bound; a pair with a fault comes first."""
-        if self.fault or self.error is None or self.bound is None:
-            return float("inf")
-        return self.error / self.bound
-
-
 def _prove_pair(
     runner: PairRunner, model: ModelSpec, step: DecodeStep, pair: Pair, seed: int, scores: str
-) -> _PairResult:
+) -> PairResult:
     """Draws, runs and judges; the numbers of one pair at a time are in memory."""
-    request, kv_head = pair
-    common: dict[str, Any] = {
-        "seed": seed,
-        "request": request,
-        "heads": model.group_size,
-        "tokens": step.contexts[request],
-        "dtype": model.dtype,
-        "scores": scores,
-        "form": runner.form,
-        "softcap": model.softcap,
-    }
-    if model.mla:
-        data = draw_latent(model.mla, scale=model.attention_scale, **common)
-    else:
-        data = draw(kv_head=kv_head, head_dim=model.head_dim, scale=model.softmax_scale, **common)
-    return _judge(runner, pair, data, runner.run(request, kv_head, data))
-
-
-def _judge(runner: PairRunner, pair: Pair, data: PairData, outcome: PairOutcome) -> _PairResult:
-    """All statements of docs/functional-proof.md about one pair."""
-    tiling, table = runner.compiled.tiling, runner.compiled.table
-    scaled = runner.form.scaled
-    columns = table.key_columns * runner.form.pack + scaled
-    ref = bounds.reference(data)
-    segments = runner.segments(*pair)
-    merges = runner.partials * bounds.merge_count(
-        [-(-s.tokens // table.banks) for s in segments],
-        tiling.tokens,
-        len({s.channel for s in segments}),
-    )
-    faults = list(outcome.faults)
-    error: float | None = None
-    bound: float | None = None
-    name = "dense attention in float64"
-    if not faults and not np.isfinite(outcome.output).all():
-        faults.append("output is not finite")
-    if not faults:
-        output = outcome.output.astype(np.float64)
-        stored = outcome.scores.astype(np.float64)
-        additions = tiling.tokens + scaled  # the product with a scaled exponential rounds too
-        values = bounds.value_bound(stored, ref.largest, additions, merges, runner.arithmetic)
-        rounding = bounds.rounding_bound(ref.largest, additions, merges)
-        faults += _check_scores(runner, ref, stored, columns)
-        if not bounds.within_hull(output, ref, rounding):
-            faults.append("output leaves the hull of V")
-        own = np.abs(output - bounds.softmax_mean(stored, data.value)).max(axis=1)
-        if (own > values).any():
-            faults.append(
-                f"error against the softmax of the stored scores must be at most "
-                f"{values[np.argmax(own - values)]:.3g}, not {own.max():.3g}"
-            )
-        if ref.score_max <= bounds.SCORE_LIMIT:
-            if data.latent is None:
-                limits = bounds.attention_bound(ref, columns, values, runner.arithmetic)
-            else:
-                moved = (values - rounding) / ref.largest
-                moved += 1.001 * bounds.score_bound(ref, columns, runner.arithmetic)
-                output, limits = projected(output, moved * ref.largest_value, rounding, data.latent)
-            errors = np.abs(output - ref.output).max(axis=1)
-            if (errors > limits).any():
-                faults.append(
-                    f"error against dense attention must be at most "
-                    f"{limits[np.argmax(errors - limits)]:.3g}, not {errors.max():.3g}"
-                )
-        else:
-            errors, limits, name = own, values, "float64 softmax of the stored scores"
-        head = int(np.argmax(errors / limits))
-        error, bound = float(errors[head]), float(limits[head])
-    return _PairResult(
-        error,
-        bound,
-        name,
-        ref.largest_value if "dense" in name else ref.largest,
-        ref.score_max,
-        outcome.saturations.total,
-        data.clipped,
-        f"request {pair[0]}, KV head {pair[1]}: {faults[0]}" if faults else "",
-    )
-
-
-def _check_scores(
-    runner: PairRunner, ref: bounds.Reference, stored: np.ndarray, columns: int
-) -> list[str]:
-    """Every stored score is q.k, capped, up to its rounding; beyond the FP16 range it saturates."""
-    expected = bounds.expected_scores(ref, runner.arithmetic)
-    tolerance = bounds.score_tolerance(ref, columns, runner.arithmetic)
-    wrong = ~(np.abs(stored - expected) <= tolerance)
-    if not wrong.any():
-        return []
-    head, token = np.argwhere(wrong)[0]
-    return [
-        f"score of token {token} with head {head} of the group must be "
-        f"{expected[head, token]:.6g} +- {tolerance[head, token]:.2g}, "
-        f"not {stored[head, token]:.6g}"
-    ]
+    data = draw_pair(model, pair, step.contexts[pair[0]], seed, scores)
+    return judge(roundings_of(runner, pair), pair, data, runner.run(*pair, data))

@@ -44,6 +44,30 @@ class PairOutcome:
     faults: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class PartOutcome:
+    """What the device made of its part of a pair: (O, m, l) of every head, O float32 [head_dim].
+
+    scores: float32 [heads, tokens of this part].
+    """
+
+    partials: tuple[Partial, ...]
+    scores: np.ndarray
+    saturations: Saturations
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What the channels left: by (head of the group, part of the head dimension)."""
+
+    final: dict[tuple[int, int], np.ndarray]  # float32, FP16 numbers
+    partial: dict[tuple[int, int], PartialSum]
+    use: TokenUse
+    saturations: Saturations
+    faults: list[str]
+
+
 def arithmetic_of(compiled: CompiledStep) -> Arithmetic:
     """The device's number formats."""
     pim = compiled.device.pim
@@ -96,6 +120,36 @@ class PairRunner:
 
     def run(self, request: int, kv_head: int, data: PairData) -> PairOutcome:
         """The pair on every channel that holds it, ascending, merged in FP32."""
+        left = self._run(request, kv_head, data)
+        faults = left.faults
+        for key, total in left.partial.items():
+            if key in left.final:
+                faults.append(f"query head {key[0]} has a final and a partial result")
+            left.final[key] = total.result(left.saturations)
+        output = self._assemble(left.final, self.group_size, faults)
+        faults += left.use.verdict(kv_head * self.group_size)
+        return PairOutcome(output, left.use.scores, left.saturations, tuple(faults))
+
+    def run_part(self, request: int, kv_head: int, data: PairData) -> PartOutcome:
+        """As `run`, of a pair that has tokens in other tiers too: nothing is divided by l yet."""
+        left = self._run(request, kv_head, data)
+        faults = left.faults
+        if left.final:
+            faults.append(f"KV head {kv_head} must leave (O, m, l), not O / l")
+        none = np.zeros(0, np.float32)
+        outputs = {k: none if t.output is None else t.output for k, t in left.partial.items()}
+        output = self._assemble(outputs, self.group_size, faults)
+        first = [left.partial.get((head, 0), PartialSum()) for head in range(self.group_size)]
+        for (head, part), total in left.partial.items():
+            if (total.maximum, total.total) != (first[head].maximum, first[head].total):
+                faults.append(f"m and l of part {part} of query head {head} must be those of all")
+        faults += left.use.verdict(kv_head * self.group_size)
+        partials = tuple(
+            Partial(output[head], total.maximum, total.total) for head, total in enumerate(first)
+        )
+        return PartOutcome(partials, left.use.scores, left.saturations, tuple(faults))
+
+    def _run(self, request: int, kv_head: int, data: PairData) -> _Left:
         heads = range(kv_head * self.group_size, (kv_head + 1) * self.group_size)
         columns = self.compiled.tiling.part_columns
         own = self.segments(request, kv_head)
@@ -110,7 +164,7 @@ class PairRunner:
         saturations = Saturations()
         faults: list[str] = []
         final: dict[tuple[int, int], np.ndarray] = {}  # (head of the group, part) -> float32
-        partial: dict[tuple[int, int], _Sum] = {}
+        partial: dict[tuple[int, int], PartialSum] = {}
         by_channel: dict[int, list[Segment]] = {}
         for segment in own:
             by_channel.setdefault(segment.channel, []).append(segment)
@@ -150,14 +204,8 @@ class PairRunner:
                 elif whole:
                     final[head, part] = left.astype(np.float32)
                 else:
-                    partial.setdefault((head, part), _Sum()).merge(left)
-        for key, total in partial.items():
-            if key in final:
-                faults.append(f"query head {key[0]} has a final and a partial result")
-            final[key] = total.result(saturations)
-        output = self._assemble(final, len(heads), faults)
-        faults += use.verdict(heads.start)
-        return PairOutcome(output, use.scores, saturations, tuple(faults))
+                    partial.setdefault((head, part), PartialSum()).merge(left)
+        return _Left(final, partial, use, saturations, faults)
 
     def _channel(
         self,
@@ -267,8 +315,8 @@ class PairRunner:
         return output[:, : self.value_dim]
 
 
-class _Sum:
-    """Merges (O, m, l) of channels in FP32, in the order they come."""
+class PartialSum:
+    """Merges (O, m, l) in FP32, in the order they come."""
 
     def __init__(self) -> None:
         self.output: np.ndarray | None = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pamsim.compiler import CompiledPart
 from pamsim.config.spec import SystemSpec
 from pamsim.validate.functional import FunctionalVerdict, Mode, prove_function
+from pamsim.validate.functional_tiers import prove_tiers
 from pamsim.validate.layout import LayoutVerdict, prove_layout
 
 
@@ -67,13 +68,25 @@ def _combined_layout(verdicts: Sequence[LayoutVerdict], fault: str) -> LayoutVer
 
 
 def prove_functions(parts: Sequence[CompiledPart], *, seed: int, mode: Mode) -> FunctionalVerdict:
-    """The programs of every part; the verdict's figures are those of the tightest part."""
-    verdicts = [
-        prove_function(
-            p.step, p.shard.model, p.share.step, seed=seed, mode=mode, append=p.share.append
-        )
-        for p in parts
-    ]
+    """The programs of every part; the verdict's figures are those of the tightest part.
+
+    Parts of the same layers, one a tier, are proved together where a query's tokens are divided.
+    """
+    by_layers: dict[object, list[CompiledPart]] = {}
+    for part in parts:
+        key = part.shard.replica, part.shard.stage, part.share.layers
+        by_layers.setdefault(key, []).append(part)
+    verdicts = []
+    for own in by_layers.values():
+        if any(any(p.share.divided) for p in own):
+            verdicts.append(prove_tiers(own, seed=seed, mode=mode))
+        else:
+            verdicts += [
+                prove_function(
+                    p.step, p.shard.model, p.share.step, seed=seed, mode=mode, append=p.share.append
+                )
+                for p in own
+            ]
     if len(verdicts) == 1:
         return verdicts[0]
     worst = max(verdicts, key=_share)

@@ -13,6 +13,7 @@ from pamsim.energy.units import bits
 
 READS_OUT = ("RD", "RDMAC16", "RDAF16")
 WRITES_IN = ("WR", "WRGB", "WRMAC16", "WRA16")
+PINS_BY_COMMAND = True  # scores and probabilities cross the pins too, many times over
 
 _ROWS = {"ACT": 1, "ACT4": 4, "ACT16": 16}
 _READS = {"RD": 1, "RDCP": 1, "RDMAC16": 1, "RDAF16": 1, "AF16": 16}  # columns
@@ -41,6 +42,7 @@ def command_work(name: str, device: DeviceSpec, part_columns: int) -> CommandWor
         read_bits=bits(column * _READS.get(name, 0)),
         write_bits=bits(column * _WRITES.get(name, 0)),
         refreshes=int(name == "REFab"),
+        pin_bits=bits(column) if name in (*READS_OUT, *WRITES_IN) else 0,
     )
 
 

@@ -46,10 +46,10 @@ def _banks(device: DeviceSpec) -> int:
 
 
 def _mac(device: DeviceSpec, _: int) -> CommandWork:
-    column = device.organisation.column_bytes // device.organisation.chips
+    """At most 32 B of a GEMV buffer face a bank's column: of q; of exponentials it is one."""
+    moved = device.organisation.column_bytes // device.organisation.chips * _banks(device)
     macs = device.pim.lanes * _banks(device)
-    # One column of the GEMV buffer, q or exponentials, faces the column of the bank.
-    return CommandWork(mac_column_bits=bits(column * _banks(device)), macs=macs)
+    return CommandWork(mac_column_bits=bits(moved), macs=macs, buffer_bytes=moved)
 
 
 def _write_query(device: DeviceSpec, _: int) -> CommandWork:

@@ -20,7 +20,8 @@ from pamsim.validate.attacc_tokens import token_faults
 from pamsim.validate.functional import FunctionalVerdict, Mode
 from pamsim.validate.functional_data import PairData, draw
 from pamsim.workload.step import DecodeStep
-from pim_isa import Arithmetic, Machine, MachineResult, Unit, decode
+from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
+from pim_isa.semantics.attacc import Event
 
 ARITHMETIC = Arithmetic()
 LANES, PARTITIONS, SOFTMAX_BLOCK = 16, 16, 256
@@ -122,17 +123,23 @@ def _prove(
         scale=model.softmax_scale,
     )
     queries = range(number * model.group_size, (number + 1) * model.group_size)
-    result = _run(program, binding, segment, table, data, queries)
+    reference = bounds.reference(data)
+    place = f"request {segment.request}, KV head {segment.kv_head}: "
+    try:
+        result = _run(program, binding, segment, table, data, queries)
+    except IsaError as fault:
+        return _Result(
+            float("inf"), 1.0, "", reference.largest, reference.score_max, 0, data.clipped,
+            f"{place}{fault}",
+        )  # fmt: skip
     faults = [f"query {q} gives no result" for q in queries if q not in result.results]
     events = {e.query: e for e in result.events}
     for q in queries:
         if q in events:
             faults += token_faults(events[q], segment, table.shape)
-    judged = None if faults else _judge(result, events, list(queries), data, model, table)
+    judged = None if faults else _judge(result, events, data, reference, table)
     error, bound, name, more = judged or (float("inf"), 1.0, "", [])
-    reference = bounds.reference(data)
     faults += more
-    place = f"request {segment.request}, KV head {segment.kv_head}: "
     return _Result(
         error, bound, name, reference.largest, reference.score_max, result.saturations.total,
         data.clipped, place + faults[0] if faults else "",
@@ -173,16 +180,15 @@ def _padded(vectors: np.ndarray, width: int) -> np.ndarray:
 
 def _judge(
     result: MachineResult,
-    events: dict[int, object],
-    queries: list[int],
+    events: dict[int, Event],
     data: PairData,
-    model: ModelSpec,
+    ref: bounds.Reference,
     table: HeadTable,
 ) -> tuple[float, float, str, list[str]]:
     """(error, bound, what was compared with, faults)."""
-    ref = bounds.reference(data)
-    output = np.stack([result.results[q][: model.head_dim] for q in queries]).astype(np.float64)
-    stored = np.stack([events[q].scores for q in queries]).astype(np.float64)  # type: ignore[attr-defined]
+    queries, dim = sorted(events), ref.output.shape[1]
+    output = np.stack([result.results[q][:dim] for q in queries]).astype(np.float64)
+    stored = np.stack([events[q].scores for q in queries]).astype(np.float64)
     faults = []
     if not np.isfinite(output).all():
         return float("inf"), 1.0, "", ["output is not finite"]

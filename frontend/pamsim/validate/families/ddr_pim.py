@@ -8,6 +8,8 @@ the chips, but has an eighth of the columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pamsim.compiler.compiled import (
@@ -20,29 +22,18 @@ from pamsim.compiler.ddr_channel import writes_groups
 from pamsim.layout.ddr import STRIPED
 from pamsim.layout.region import Segment
 from pamsim.model.spec import ModelSpec
-from pamsim.validate.functional import FunctionalVerdict, Mode, prove_with
 from pamsim.validate.functional_data import PairData
 from pamsim.validate.functional_run import PairRunner
 from pamsim.validate.functional_trace import segment_tokens
-from pamsim.workload.step import DecodeStep
 from pim_isa import Machine, MachineResult, Unit, decode, load
 from pim_isa.memory import GroupMemory
 
 
-def prove_function(
-    compiled: CompiledStep,
-    model: ModelSpec,
-    _step: DecodeStep,
-    *,
-    seed: int = 0,
-    mode: Mode = "default",
-    scores: str = "random",
-) -> FunctionalVerdict:
-    """As pamsim.validate.prove_function, over the tokens that the devices attend to: those of the
-    step but for what waits with the host."""
-    runner = DdrRunner(compiled, model.head_dim, model.group_size)
-    held = runner.held.step
-    return prove_with(runner, model, held, seed=seed, mode=mode, scores=scores)
+def make_runner(
+    compiled: CompiledStep, model: ModelSpec, _append: Sequence[bool] | None = None
+) -> PairRunner:
+    """What runs the pairs of a compiled step, whose `held` says what is appended."""
+    return DdrRunner(compiled, model.head_dim, model.group_size)
 
 
 class DdrRunner(PairRunner):

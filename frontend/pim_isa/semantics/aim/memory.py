@@ -25,3 +25,7 @@ class Banks:
         if held is None:
             held = self._rows[row] = np.full(self.shape, np.nan, dtype=np.float32)
         return held
+
+    def share(self, other: Banks) -> None:
+        """The rows of `other` are those of these banks too."""
+        self._rows = other._rows

@@ -180,6 +180,7 @@ class Group:
         total = np.add.accumulate(register.values[banks], axis=1, dtype=np.float32)[:, -1]
         stored, count = to_fp16(total, die.arithmetic.saturate)
         die.saturations.scores += count
+        stored[:, register.row < 0] = np.nan  # no MAC has made these
         held.score[own, place] = stored
 
     def softmax(self, slot: int, tokens: int, blocks: int) -> None:
@@ -195,7 +196,9 @@ class Group:
             return
         score = held.score[:, :local].T.reshape(-1)[:tokens]
         if np.isnan(score).any():
-            raise IsaError("SFM must work on numbers: a score used memory never written")
+            raise IsaError(
+                "SFM must work on numbers: a score was never made, or used memory never written"
+            )
         held.scores = score.copy()
         wide = score.astype(np.float64)
         value = exponential(wide - wide.max(), "fp32")
@@ -230,7 +233,7 @@ class Group:
         banks = partitions(rank, range(GROUP_BANKS)) * GROUP_BANKS + bank
         values = register.values[banks]
         if np.isnan(values).any():
-            raise IsaError("MVO must move numbers: V was read where nothing was ever written")
+            raise IsaError("MVO must move numbers: V was read where memory was never written")
         total = np.add.accumulate(values, axis=1, dtype=np.float32)[:, -1]
         stored, count = to_fp16(total, die.arithmetic.saturate)
         die.saturations.group_outputs += count

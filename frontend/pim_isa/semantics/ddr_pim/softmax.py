@@ -83,6 +83,7 @@ def exponentials(group: Group, slots: int, base: int, masked: int) -> None:
     group.score[:, :n, base : base + slots] = 0
     group.score[units, :n, base : base + slots] = value
     group.kind[:, base : base + slots] = PROBABILITY
+    group.record("exp", bases=np.array([base]), slots=slots, units=units)
 
 
 def add(group: Group, slots: int, base: int, masked: int, first: int) -> None:
