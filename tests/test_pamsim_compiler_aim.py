@@ -125,7 +125,6 @@ def test_ticks_of_a_channel_by_hand() -> None:
     (stream,) = step.programs[0].program.streams
     code = tuple(i for i in stream.instructions if i.mnemonic not in ("WR_SBK", "WR_ABK"))
     program = Program("aim", (Stream(stream.unit, code),))
-    from pamsim.config import load_device
 
     run = run_program(program, load_device("gddr6-aim-norefresh"))
     # Two products of MACs: TMOD and 32 to the first MAC (or to PREA), then TMOD and 32 to RD_MAC;

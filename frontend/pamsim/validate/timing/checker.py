@@ -76,7 +76,10 @@ class Checker:
             del checks[Check.COUNTS]
         self._checks = checks
         self._buses = BusChecker(checks, self._geometry, self._table)
-        self._rows = RowChecker(checks, self._geometry, self._table)
+        self._rows = [RowChecker(checks, self._geometry, self._table)]
+        if (second := self.family.second_rows) is not None:
+            own = self._table.with_rows(second.uses)
+            self._rows.append(RowChecker(second.checks, self._geometry, own))
 
     def _refresh_checker(
         self, device: DeviceSpec, derived: Mapping[str, int], wanted: bool
@@ -105,7 +108,8 @@ class Checker:
             if self.family is not None:
                 chunk = Chunk(piece, self._checked, self._geometry, self._table)
                 self._buses.feed(chunk, self._findings)
-                self._rows.feed(chunk, self._findings)
+                for rows in self._rows:
+                    rows.feed(chunk, self._findings)
                 self._pairs.feed(chunk, self._findings)
                 if self._refresh is not None:
                     self._refresh.feed(chunk, self._findings)
@@ -132,6 +136,7 @@ class Checker:
             outcome = "unchecked"
         held = {rule.name for rule, _ in self._pairs.active}
         held |= {rule.name for rule in self._checks.values()}
+        held |= {r.name for checker in self._rows[1:] for r in checker.checks.values()}
         return TimingVerdict(
             verdict=outcome,
             violations=sum(counts.values()),

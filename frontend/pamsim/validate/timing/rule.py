@@ -141,6 +141,15 @@ class RefreshRule:
 
 
 @dataclass(frozen=True)
+class SecondRows:
+    """A second row state of every bank (the cache register of a flash plane): what each command
+    needs of it and does to it, by name, and the rules by which it is checked."""
+
+    uses: Mapping[str, RowUse]
+    checks: Mapping[Check, Rule]
+
+
+@dataclass(frozen=True)
 class Family:
     """All that the checker knows of an instruction family.
 
@@ -155,11 +164,13 @@ class Family:
     refresh: RefreshRule | None = None
     derived: Callable[[DeviceSpec], Mapping[str, int]] = field(default=lambda _device: {})  # ticks
     on: Callable[[Family, DeviceSpec], Family] = field(default=lambda family, _device: family)
+    second_rows: SecondRows | None = None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Every rule, in the order in which verdicts name them."""
-        return (*self.pairs, *self.windows, *self.checks.values())
+        second = self.second_rows.checks.values() if self.second_rows else ()
+        return (*self.pairs, *self.windows, *self.checks.values(), *second)
 
 
 class MissingParameter(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from pamsim.validate.timing.rule import (
     Bus,
     CommandKind,
     Family,
+    RowUse,
     columns_of,
     cycles_to_ticks,
     split_operand,
@@ -58,6 +60,13 @@ class CommandTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def with_rows(self, uses: Mapping[str, RowUse]) -> CommandTable:
+        """The table with another row state in view; commands that are not in `uses` leave it."""
+        other = copy(self)
+        own = [uses.get(k.name, RowUse.NONE) if k else RowUse.NONE for k in [*self.kinds, None]]
+        other.row_use = np.array(own, np.int8)
+        return other
 
     def indices(self, bases: Sequence[str]) -> list[int]:
         """Indices of the known commands whose name without operand is in `bases`."""
