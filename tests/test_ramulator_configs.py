@@ -47,7 +47,9 @@ def test_a_source_is_a_paper_standard_repository_or_assumption(kind: str, name: 
     known = ("PAM, arXiv 2602.11521", "scale-snu/attacc_simulator @", "CMU-SAFARI/", "JESD238",
              "Yufeng98/CENT @", "O'Connor et al., ", "arkhadem/aim_simulator @", "S. Lee et al., ",
              "umd-memsys/DRAMsim3 @", "SAITPublic/PIMSimulator @", "JESD235", "AMD PG313",
-             "SK hynix, ", "gem5/gem5 @", "Lucas-Song-Dev/Capstone_AI_037 @",
+             "SK hynix, ", "gem5/gem5 @", "JESD79-4", "ONFI 5.0", "SimpleSSD/SimpleSSD @",
+             "casys-kaist/LLMServingSim @", "vllm-project/vllm @", "Double Sparsity, arXiv ",
+             "CXL-DMSim, arXiv ", "CMU-SAFARI/MQSim @", "Lucas-Song-Dev/Capstone_AI_037 @",
              "assumption: ", "derived: ")  # fmt: skip
     for constant in config_constants(kind, name):
         assert constant.source.startswith(known), constant

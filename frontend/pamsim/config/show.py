@@ -122,5 +122,7 @@ def _name_or_document(node: Any) -> None:
             else:
                 _name_or_document(child)
     elif isinstance(node, list):
+        if any(isinstance(child, dict) and child.get("$ref") in _DOCUMENTS for child in node):
+            node.append({"type": "string"})  # one that may be left out
         for child in node:
             _name_or_document(child)

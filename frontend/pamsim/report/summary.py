@@ -119,7 +119,7 @@ def _bandwidth(tier: dict[str, Any], console: Console) -> Iterable[Text]:
     reasons = _reasons(channels)
     total = sum(reasons.values())
     if total:
-        yield Text("  bank groups' time went to:")
+        yield Text("  the streams' time went to:")
         for reason, ticks in reasons.most_common(REASONS_SHOWN):
             yield _bar_line(reason, ticks / total, "", console, label_width=42)
 

@@ -53,6 +53,7 @@ RULES = (
     (r"nRED|nLDM", "reduction units (nRED, nLDM)"),
     (r"nCCDL, ?nCL|nCL", "column data before its use (nCL + nBL)"),
     (r"nPU|nCCDL", "columns of a bank group (nCCDL, PU time)"),
+    (r"nCCDAB", "columns of all banks (nCCDAB)"),
     (r"nCCD", "columns of a pseudo-channel (nCCDS)"),
     (r"nCWL", "write data before its use (nCWL + nBL)"),
 )
