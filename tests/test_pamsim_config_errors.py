@@ -1,4 +1,4 @@
-"""What is wrong with a description, in one line each: the thing, the rule, the value, the place."""
+"""What is wrong in a device description, in one line each: thing, rule, value, place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pamsim.config import load_device, load_system
+from pamsim.config import load_device
 from pamsim.errors import EXIT_INPUT, InputErrors, PamsimError
 
 DEVICE = "name: mine\nextends: hbm3-pam\n"
@@ -90,11 +90,12 @@ BAD_DEVICES = {
     ),
     "a truth for CK": (
         TIMING + f"  nRP: {{value: true, {TRIAL}}}\n",
-        "timing.nRP must be CK, a time or an expression, not True [FILE:4:8]",
+        "timing.nRP must be CK, a time or an expression, not true [FILE:4:8]",
     ),
     "unit of another dimension": (
         TIMING + f"  nRP: {{value: 14 MHz, {TRIAL}}}\n",
-        "timing.nRP: unit must be one of time (ps, ns, us, ms, s), not 'MHz' [FILE:4:8]",
+        "timing.nRP must be CK, a time (ps, ns, us, ms, s) or an expression, not '14 MHz' "
+        "[FILE:4:8]",
     ),
     "unknown name in an expression": (
         TIMING + f"  nRP: {{value: nRAZ - 2, {TRIAL}}}\n",
@@ -122,14 +123,12 @@ BAD_DEVICES = {
     ),
     "row closed before it can be read": (
         TIMING + f"  nRAS: {{value: 18, {TRIAL}}}\n  nRCDWR: {{value: 5, {TRIAL}}}\n",
-        "nRCDRD must be at most nRAS = 18 CK, not 19 CK "
-        "[ramulator_configs/device/hbm3-pam.yaml:15:11] "
+        "nRAS must be at least nRCDRD = 19 CK, not 18 CK [FILE:4:9] "
         "(a row has to stay open until it can be read)",
     ),
     "row cycle shorter than the row's time open": (
         TIMING + f"  nRC: {{value: 44, {TRIAL}}}\n",
-        "nRAS must be at most nRC = 44 CK, not 45 CK "
-        "[ramulator_configs/device/hbm3-pam.yaml:17:9] "
+        "nRC must be at least nRAS = 45 CK, not 44 CK [FILE:4:8] "
         "(a row cycle holds the time that the row is open)",
     ),
     "rate and period": (
@@ -139,13 +138,13 @@ BAD_DEVICES = {
     ),
     "rate without a unit": (
         TIMING + f"  rate: {{value: 5200, {TRIAL}}}\n",
-        "timing.rate: unit must be one of data rate (bit/s, kbps, Mbps, Gbps, b/s, kb/s, Mb/s, "
-        "Gb/s, MT/s, GT/s), not '' [FILE:4:9]",
+        "timing.rate must be a quantity of data rate with its unit (bit/s, kbps, Mbps, Gbps, b/s, "
+        "kb/s, Mb/s, Gb/s, MT/s, GT/s), not '5200' [FILE:4:9]",
     ),
     "burst that is no column": (
         TIMING + f"  nBL: {{value: 4, {TRIAL}}}\n",
         "column_bytes must be what a burst moves (4 CK x 4 beats x 32 bit = 64 B), not 32 B "
-        "[ramulator_configs/device/base/pam-hbm-organisation.yaml:13:17]",
+        "[FILE:4:8]",
     ),
     "row of no whole columns": (
         DEVICE + f"organisation:\n  row_bytes: {{value: 1000 B, {TRIAL}}}\n",
@@ -161,7 +160,7 @@ BAD_DEVICES = {
     ),
     "clock without a unit": (
         DEVICE + f"pim:\n  clock: {{value: 666, {TRIAL}}}\n",
-        "pim.clock must be a quantity of frequency with its unit, such as '10 Hz', not 666 "
+        "pim.clock must be a quantity of frequency with its unit (Hz, kHz, MHz, GHz), not 666 "
         "[FILE:4:10]",
     ),
     "dtype that is none": (
@@ -187,7 +186,7 @@ BAD_DEVICES = {
     "bus and ticks": (
         DEVICE + "bus: SINGLE\n",
         "ticks_per_ck must be 2 on a HALF_CLOCK bus and 1 elsewhere, not 2 "
-        "[ramulator_configs/device/base/hbm-pim-family.yaml:9:15]",
+        "[FILE:3:6]",
     ),
     "tree beyond reason": (
         DEVICE + f"organisation:\n  sids: {{value: 1000, {TRIAL}}}\n",
@@ -233,65 +232,6 @@ BAD_DEVICES = {
         "  - {level: Channel, preceding: [RD], following: [RD], latency: nCCDS, sibling: true}\n",
         "sibling row must have window 1 and a level below the top [FILE:4:5]",
     ),
-    "base that is none": (
-        "name: mine\nextends: hbm3-pan\n",
-        "device must be a known name or a YAML file, not 'hbm3-pan' [FILE:2:10] "
-        "(did you mean 'hbm3-pam'?)",
-    ),
-    "base that is a number": (
-        "name: mine\nextends: 7\n",
-        "extends must be a name or a list of names [FILE:2:10]",
-    ),
-    "base that is itself": (
-        "name: mine\nextends: ./mine.yaml\n",
-        "extends must not lead back to './mine.yaml' [FILE:2:10]",
-    ),
-    "energy that is none": (
-        DEVICE + "energy: hbm3e\n",
-        "energy must be a known name or a YAML file, not 'hbm3e' [FILE:3:9] (did you mean 'hbm3'?)",
-    ),
-    "not a mapping": ("- 1\n- 2\n", "device must be a mapping of keys to values [FILE:1:1]"),
-    "empty": ("", "device must be a mapping of keys to values"),
-    "duplicate key": (
-        TIMING + f"  nRP: {{value: 1, {TRIAL}}}\n  nRP: {{value: 2, {TRIAL}}}\n",
-        "key must be unique, not 'nRP' again [FILE:5:3] (first in line 4)",
-    ),
-    "broken YAML": (
-        "name: [mine\n",
-        "file must be YAML 1.2: expected ',' or ']', but got '<stream end>' [FILE:2:1]",
-    ),
-    "tab": (
-        "name: mine\n\textends: hbm3-pam\n",
-        "file must be YAML 1.2: found character '\\t' that cannot start any token [FILE:2:1]",
-    ),
-    "not a number": (
-        TIMING + f"  nRP: {{value: .nan, {TRIAL}}}\n",
-        "number must be finite, not .nan [FILE:4:16]",
-    ),
-    "more than a float holds": (
-        TIMING + f"  nRP: {{value: 1e999, {TRIAL}}}\n",
-        "number must be finite, not 1e999 [FILE:4:16]",
-    ),
-    "a tag": (
-        TIMING + f"  nRP: !!python/object:os.system {{value: 1, {TRIAL}}}\n",
-        "value must be plain, not tagged tag:yaml.org,2002:python/object:os.syste [FILE:4:8]",
-    ),
-    "two documents": (
-        DEVICE + "---\n" + DEVICE,
-        "file must hold one document, not several [FILE:3:1]",
-    ),
-    "alias without an anchor": (
-        DEVICE + "timing: *nowhere\n",
-        "alias must name an anchor above it, not *nowhere [FILE:3:9]",
-    ),
-    "anchor inside itself": (
-        DEVICE + "timing: &t\n  nRP: *t\n",
-        "alias must name an anchor above it, not *t [FILE:4:8]",
-    ),
-    "key that is a list": (
-        DEVICE + "? [a, b]\n: 1\n",
-        "key must be plain text, not a list, mapping or alias [FILE:3:3]",
-    ),
 }  # fmt: skip
 
 
@@ -306,81 +246,6 @@ def test_bad_device(case: str, tmp_path: Path) -> None:
     assert error.value.exit_code == EXIT_INPUT
 
 
-BAD_OPTIONS = {
-    "no value": ("tiers.hbm.devices", "option --set must be KEY=VALUE, not 'tiers.hbm.devices'"),
-    "empty part": ("tiers..devices=1", "option --set must be KEY=VALUE, not 'tiers..devices=1'"),
-    "unknown key": (
-        "tiers.hbm.device.timing.nRCDR=20",
-        "tiers.hbm.device.timing must have the key 'nRCDR' to set it "
-        "[--set tiers.hbm.device.timing.nRCDR=20] (did you mean 'nRCDWR'?)",
-    ),
-    "unknown tier": (
-        "tiers.hmb.devices=4",
-        "tiers must have the key 'hmb' to set it [--set tiers.hmb.devices=4] "
-        "(did you mean 'hbm'?)",
-    ),
-    "unknown top": (
-        "layuot=head-split",
-        "the system must have the key 'layuot' to set it [--set layuot=head-split] "
-        "(did you mean 'layout'?)",
-    ),
-    "below a value": (
-        "layout.x=1",
-        "layout must have the key 'x' to set it [--set layout.x=1]",
-    ),
-    "wrong type": (
-        "tiers.hbm.devices=four",
-        "tiers.hbm.devices must be a number, not 'four' [--set tiers.hbm.devices=four]",
-    ),
-    "fraction of a device": (
-        "tiers.hbm.devices=2.5",
-        "tiers.hbm.devices must be a whole number, not 2.5 [--set tiers.hbm.devices=2.5]",
-    ),
-    "out of range": (
-        "host.compute_utilisation=1.5",
-        "host.compute_utilisation must be from 1e-06 to 1, not 1.5 "
-        "[--set host.compute_utilisation=1.5]",
-    ),
-    "no unit": (
-        "tiers.hbm.link.latency=50",
-        "tiers.hbm.link.latency must be a quantity of time with its unit, such as '10 ps', "
-        "not 50 [--set tiers.hbm.link.latency=50]",
-    ),
-    "a group of values": (
-        "tiers.hbm.device.organisation=1",
-        "tiers.hbm.device.organisation must be set one value at a time "
-        "[--set tiers.hbm.device.organisation=1] (it has bank_groups, banks, "
-        "channels_per_device, column_bytes, dq_bits, pseudo_channels, row_bytes, rows)",
-    ),
-    "name that is none": (
-        "tiers.hbm.device=hbm3-pan",
-        "device must be a known name or a YAML file, not 'hbm3-pan' "
-        "[--set tiers.hbm.device=hbm3-pan] (did you mean 'hbm3-pam'?)",
-    ),
-    "tier that is none": (
-        "weights_tier=ddr",
-        "weights_tier must be one of the tiers, not 'ddr' [--set weights_tier=ddr] (known: hbm)",
-    ),
-    "nothing": ("layout=", "layout must be text, not nothing [--set layout=]"),
-    "not a number": ("tiers.hbm.devices=.nan",
-                     "number must be finite, not .nan [--set tiers.hbm.devices=.nan]"),
-    "contradiction": (
-        "tiers.hbm.device.timing.nRFC=9999",
-        "nRFC must be below nREFI = 5070 CK, not 9999 CK "
-        "[--set tiers.hbm.device.timing.nRFC=9999] "
-        "(a refresh has to end before the next is due)",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_bad_option(case: str) -> None:
-    option, message = BAD_OPTIONS[case]
-    with pytest.raises(PamsimError) as error:
-        load_system("pam-hbm", [option])
-    assert str(error.value) == message
-
-
 def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
@@ -393,35 +258,9 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
         (4, "key of timing must be a timing parameter, not 'nRQ'"),
         (5, "timing.nRP.source must be given"),
         (7, "key of pim must be a known one, not 'lane'"),
-        (8, "pim.clock must be a quantity of frequency with its unit, such as '10 Hz', not 5"),
+        (8, "pim.clock must be a quantity of frequency with its unit (Hz, kHz, MHz, GHz), not 5"),
         (9, "key of document must be a known one, not 'source'"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("pam-hmb", "system must be a known name or a YAML file, not 'pam-hmb' "
-                    "(did you mean 'pam-hbm'?)"),
-        ("nowhere/x.yaml", "system must be an existing file, not 'nowhere/x.yaml'"),
-        ("", "system must be a known name or a YAML file, not ''"),
-    ],
-)  # fmt: skip
-def test_missing_system(name: str, message: str) -> None:
-    with pytest.raises(PamsimError) as error:
-        load_system(name)
-    assert str(error.value).startswith(message)
-
-
-def test_missing_file_names_its_neighbour(tmp_path: Path) -> None:
-    (tmp_path / "machine.yaml").write_text("name: x\n")
-    with pytest.raises(PamsimError, match=r"did you mean 'machine\.yaml'\?"):
-        load_system(tmp_path / "machin.yaml")
-
-
-def test_a_base_of_a_family_is_no_device() -> None:
-    with pytest.raises(PamsimError, match="device must be a known name"):
-        load_device("hbm-pim-family")
 
 
 def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
@@ -434,49 +273,3 @@ def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
         load_device(path)
     assert len(error.value.errors) == 22  # every parameter of the family
     assert str(error.value.errors[0]) == f"timing.nBL must be given [{path}:5:3]"
-
-
-def test_an_anchor_bomb_is_refused_quickly(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
-    path = tmp_path / "bomb.yaml"
-    path.write_text("\n".join(lines))
-    with pytest.raises(PamsimError, match="at most 50000 values, anchors expanded"):
-        load_device(path)
-
-
-def test_deep_nesting_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "deep.yaml"
-    path.write_text("a: " + "[" * 5000)
-    with pytest.raises(PamsimError, match="nesting must be at most 32 deep"):
-        load_device(path)
-
-
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [
-        (b"name: \xff\xfe\n", "file must be UTF-8"),
-        (b"\xff\xfen\x00a\x00", "file must be UTF-8, not UTF-16"),
-        (b"name: a\x00b\n", "file must be text without control characters"),
-        (b"a: " + b"x" * (1 << 20), "file must be at most 1048576 B, not 1048579"),
-    ],
-)
-def test_files_that_are_no_text(raw: bytes, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_bytes(raw)
-    with pytest.raises(PamsimError) as error:
-        load_device(path)
-    assert error.value.message == message
-
-
-def test_a_directory_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").mkdir()
-    with pytest.raises(PamsimError, match="must be an existing file"):
-        load_device(tmp_path / "x.yaml")
-
-
-def test_a_circle_of_two_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("name: a\nextends: ./b.yaml\n")
-    (tmp_path / "b.yaml").write_text("name: b\nextends: ./a.yaml\n")
-    with pytest.raises(PamsimError, match=r"extends must not lead back to '\./a\.yaml'"):
-        load_device(tmp_path / "a.yaml")

@@ -181,7 +181,11 @@ def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
             "{",
             "file must be JSON with a key in double quotes here, not the end of the file [F:1:2]",
         ),
-        ('{"a": 1,}', "file must be JSON with a key in double quotes here, not '}' [F:1:9]"),
+        (
+            '{"a": 1,}',
+            "file must be JSON with a key in double quotes here, not '}' [F:1:9] "
+            "(JSON has no comma before a closing bracket)",
+        ),
         ('{"a" 1}', "file must be JSON with ':' after a key, not '1' [F:1:6]"),
         ('{"a": 1 "b": 2}', "file must be JSON with ',' or '}' here, not '\"' [F:1:9]"),
         ('{"a": [1, 2}', "file must be JSON with ',' or ']' here, not '}' [F:1:12]"),
@@ -191,19 +195,26 @@ def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
         ('{"a": 01}', "file must be JSON with a value here, not '01' [F:1:7]"),
         ('{"a": 1e999}', "number must be finite, not 1e999 [F:1:7]"),
         ('{"a": True}', "file must be JSON with a value here, not 'True' [F:1:7]"),
-        ("{'a': 1}", 'file must be JSON with a key in double quotes here, not "\'" [F:1:2]'),
-        ("// c\n{}", "file must be JSON with a value here, not '/' [F:1:1]"),
+        (
+            "{'a': 1}",
+            'file must be JSON with a key in double quotes here, not "\'" [F:1:2] '
+            "(JSON has double quotes only)",
+        ),
+        (
+            "// c\n{}",
+            "file must be JSON with a value here, not '/' [F:1:1] (JSON has no comments)",
+        ),
         ('{"a": "b', "file must be JSON: unterminated string starting [F:1:7]"),
         ('{"a": 1,\n "a": 2}', "key must be unique, not 'a' again [F:2:2] (first in line 1)"),
         ("[]", "model must be a JSON object (a Hugging Face config.json), not a list [F:1:1]"),
         ("[" * 100, "nesting must be at most 64 deep [F:1:66]"),
-        ('{"a": ' + "9" * 41 + "}", "number must have at most 40 characters [F:1:7]"),
-        (b"\xff\xfe{\x00", "file must be UTF-8 [F:1]"),
+        ('{"a": ' + "9" * 41 + "}", "number must have at most 40 characters, not 41 [F:1:7]"),
+        (b"\xff\xfe{\x00", "file must be UTF-8, not UTF-16 [F]"),
     ],
 )
 def test_what_is_not_json_is_refused(tmp_path: Path, text: str | bytes, expected: str) -> None:
     file = write(tmp_path, text)
-    assert message(file) == expected.replace("F:", f"{file}:")
+    assert message(file) == expected.replace("[F", f"[{file}")
 
 
 def test_unknown_names_and_unreadable_paths(tmp_path: Path) -> None:

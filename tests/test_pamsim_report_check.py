@@ -177,10 +177,16 @@ def test_what_is_no_json_is_refused(tmp_path: Path, content: str) -> None:
         check_result(tmp_path / "r.json")
 
 
-@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"schema_version": 1}', '"text"'])
-def test_json_that_is_no_result_has_faults(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["null", "[]", "{}", '"text"'])
+def test_json_that_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content)
-    assert check_result(tmp_path / "r.json")
+    with pytest.raises(InputError, match="result must be one of `pamsim run`"):
+        check_result(tmp_path / "r.json")
+
+
+def test_a_result_without_its_fields_has_faults(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"schema_version": 1}')
+    assert "latency_ns: Field required" in check_result(tmp_path / "r.json")
 
 
 def test_the_command_says_so_with_its_exit_code(

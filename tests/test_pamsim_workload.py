@@ -39,7 +39,7 @@ def test_contexts(contexts: object, batch: int | None, expected: tuple[int, ...]
         ("1.5", None, "context must be a whole number of tokens, not '1.5'"),
         ("1,,2", None, "context must be a whole number of tokens, not ''"),
         (2.5, None, "context must be a whole number of tokens, not 2.5"),
-        (True, None, "context must be a whole number of tokens, not True"),
+        (True, None, "context must be a whole number of tokens, not true"),
         ([], None, "context must be at least one number, not an empty list"),
         ("9" * 50, None, "context must be a whole number of tokens"),
         ("8", 0, "batch must be between 1 and 1048576, not 0"),

@@ -94,11 +94,11 @@ def test_what_cannot_be_read(tmp_path: Path, text: str, form: str | None, messag
 
 
 def test_files_that_are_no_traces(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="trace must be a readable file"):
+    with pytest.raises(InputError, match="trace must be readable: No such file"):
         read_trace(tmp_path / "none.csv")
     path = tmp_path / "binary"
     path.write_bytes(b"TIMESTAMP\n\xff\xfe\xfa")
-    with pytest.raises(InputError, match=r"trace must be UTF-8 \[.*:2\]"):
+    with pytest.raises(InputError, match=r"trace must be UTF-8, not a byte 0xff \[.*:2:1\]"):
         read_trace(path)
 
 

@@ -65,6 +65,7 @@ def build_document(e: Evaluation) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "model": e.model.name,
+        "kv_dtype": e.model.kv_dtype,
         "system": e.system.name,
         "engine": e.engine,
         "workload": {"batch": e.step.batch, "contexts": list(e.step.contexts)},

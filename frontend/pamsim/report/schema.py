@@ -182,6 +182,7 @@ class Result(_Part):
 
     schema_version: Literal[1]
     model: str
+    kv_dtype: str = Field(description="of the KV cache")
     system: str
     engine: str
     workload: Workload
