@@ -1,7 +1,7 @@
-"""Bad inputs of the command line: files, arguments, and what has to be said; made for a table.
+"""Bad inputs of the command line: the files, the arguments, and what has to be said.
 
-A message is a regular expression for one whole line on stderr, without its `pamsim: `; {x} stands
-for nothing here: braces are as written. A usage error ends in a line that begins with `Error: `.
+`says` is one whole line on stderr without its `pamsim: `, or a usage error's without its `Error: `;
+`...` in it is any text. Nothing else than these files may be left behind.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-RUN = "run --model model.json --context 64"
-ON_SYSTEM = f"{RUN} --system ./system.yaml"
-ON_DEVICE = "config check ./device.yaml --kind device"
+Files = dict[str, str | bytes]
 
+RUN = "run --model model.json --context 64 --validate off -q -o out"
 MODEL: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -31,31 +30,52 @@ TRIAL = "source: 'derived: a trial'"
 
 @dataclass(frozen=True)
 class Bad:
-    """One bad input: the command line, what it says, the exit code, and the files it reads."""
+    """One bad input. `code` is the exit code; files beside model.json, which is always there."""
 
-    argv: str
     says: str
+    argv: str
     code: int = 5
-    files: dict[str, str | bytes] = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
 
 
-def model(**changes: Any) -> dict[str, str | bytes]:
-    """model.json with fields changed; a field that is set to ... is left out. Line 2 is the first
-    field's."""
+def model_text(**changes: Any) -> str:
+    """MODEL with fields changed, one a line from line 2; a field that is set to ... is left out."""
     fields = {k: v for k, v in {**MODEL, **changes}.items() if v is not ...}
-    return {"model.json": json.dumps(fields, indent=1)}
+    return json.dumps(fields, indent=1)
 
 
-def system(lines: str) -> dict[str, str | bytes]:
-    """system.yaml: pam-hbm with lines of its own, from line 3."""
-    return {"system.yaml": f"name: mine\nextends: pam-hbm\n{lines}"}
+def fields(says: str, **changes: Any) -> Bad:
+    """A run of MODEL with fields changed."""
+    return Bad(says, RUN, 5, {"model.json": model_text(**changes)})
 
 
-def device(lines: str) -> dict[str, str | bytes]:
-    """device.yaml: hbm3-pam with lines of its own, from line 3."""
-    return {"device.yaml": f"name: mine\nextends: hbm3-pam\n{lines}"}
+def content(says: str, text: str | bytes) -> Bad:
+    """A run of a model.json that holds `text`."""
+    return Bad(says, RUN, 5, {"model.json": text})
 
 
-def timing(parameter: str, value: str) -> dict[str, str | bytes]:
-    """device.yaml: hbm3-pam with one timing parameter changed, in line 4."""
-    return device(f"timing:\n  {parameter}: {{value: {value}, {TRIAL}}}\n")
+def option(says: str, more: str, code: int = 5) -> Bad:
+    """A run of MODEL with more options."""
+    return Bad(says, f"{RUN} {more}", code)
+
+
+def override(says: str, *pairs: str) -> Bad:
+    """A run of MODEL on pam-hbm with --set PAIR."""
+    return Bad(says, " ".join([RUN, *(f"--set '{pair}'" for pair in pairs)]))
+
+
+def system(says: str, lines: str | bytes) -> Bad:
+    """A run on system.yaml: pam-hbm with lines of its own from line 3, or bytes alone."""
+    text = lines if isinstance(lines, bytes) else f"name: mine\nextends: pam-hbm\n{lines}"
+    return Bad(says, f"{RUN} --system ./system.yaml", 5, {"system.yaml": text})
+
+
+def device(says: str, lines: str) -> Bad:
+    """A check of device.yaml: hbm3-pam with lines of its own, from line 3."""
+    files: Files = {"device.yaml": f"name: mine\nextends: hbm3-pam\n{lines}"}
+    return Bad(says, "config check ./device.yaml --kind device", 5, files)
+
+
+def timing(says: str, parameter: str, value: str) -> Bad:
+    """A check of device.yaml: hbm3-pam with one timing parameter changed, in line 4."""
+    return device(says, f"timing:\n  {parameter}: {{value: {value}, {TRIAL}}}\n")

@@ -9,6 +9,7 @@ layers do not meet is shown on row intervals. Memory stays that of one channel.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -84,19 +85,40 @@ def prove_layout(
     if own is not None:
         verdict: LayoutVerdict = own(table, model, step, system, tier=tier, layers=layers)
         return verdict
-    faults: list[str] = []
-    layers = layers or model.layers
     organisation = system.tier(tier).device.organisation
     chips = organisation.chips  # of a bank: each may hold tokens of its own, side by side
     side_by_side = chips if table.banks == organisation.banks * chips else 1
-    column_bytes = organisation.column_bytes // side_by_side
-    for name, has, should in (
-        ("channels", table.channels, system.tier(tier).channels),
-        ("groups", table.groups, organisation.groups_per_channel),
-        ("banks", table.banks, organisation.banks * side_by_side),
-        ("rows", table.rows, organisation.rows),
-        ("layers", table.layers, layers),
-    ):
+    return prove_places(
+        table,
+        model,
+        step,
+        {
+            "channels": system.tier(tier).channels,
+            "groups": organisation.groups_per_channel,
+            "banks": organisation.banks * side_by_side,
+            "rows": organisation.rows,
+            "layers": layers or model.layers,
+        },
+        column_bytes=organisation.column_bytes // side_by_side,
+        columns=organisation.columns,
+    )
+
+
+def prove_places(
+    table: BlockTable,
+    model: ModelSpec,
+    step: DecodeStep,
+    expected: Mapping[str, int],
+    *,
+    column_bytes: int,
+    columns: int,
+) -> LayoutVerdict:
+    """`prove_layout` on a machine whose table has the `expected` numbers, with columns of so many
+    bytes in each of its banks, and so many of them in a row."""
+    faults: list[str] = []
+    layers = expected["layers"]
+    for name, should in expected.items():
+        has = getattr(table, name)
         if has != should:
             faults.append(f"{name} of the table must be {should}, not {has}")
     sound = [s for s in table.segments if _is_sound(s, table, step, model, faults)]
@@ -105,7 +127,7 @@ def prove_layout(
         for region, elements in zip(regions, sizes, strict=True):
             bits = elements * model.kv_bits
             scaled = model.kv_scaled
-            _check_region(region, bits, scaled, column_bytes, organisation.columns, faults)
+            _check_region(region, bits, scaled, column_bytes, columns, faults)
     missing, duplicates = (n * sum(sizes) for n in _tokens(sound, step, model, faults))
     for number, (lost, overwritten) in enumerate(read_back(sound, table, model, faults)):
         missing += lost * sizes[number]

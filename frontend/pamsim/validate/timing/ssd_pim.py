@@ -64,12 +64,12 @@ _CYCLES = {
     "SUM": sum_cycles,
     "RED": reduction_cycles,
     "MRG": merge_cycles,
+    "RDRES": page_cycles,
 }
 
 KINDS = (
     *nand.KINDS,
     *(CommandKind(n, Bus.ROW, 1, Scope.CHANNEL, cycles=cycles) for n, cycles in _CYCLES.items()),
-    CommandKind("RDRES", Bus.ROW, 1, Scope.CHANNEL),
 )
 
 PAIRS = (
@@ -78,7 +78,7 @@ PAIRS = (
         CONTROLLER,
         "The units of a channel do one thing at a time.",
         Scope.CHANNEL,
-        ((tuple(_CYCLES), (*_CYCLES, "RDRES")),),
+        ((tuple(_CYCLES), tuple(_CYCLES)),),
         "duration",
     ),
 )

@@ -153,6 +153,7 @@ class Units:
             value = exponential(difference, self.die.arithmetic.probability_dtype)
         self.score[unit, : self.n, slot] = value
         self.kind[unit, slot] = PROBABILITY
+        self._record("exp", vectors)
 
     def add(self, vectors: int) -> None:
         """SUM."""
