@@ -33,7 +33,7 @@ FUZZER = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefine
 LIBFUZZER = [
     "-max_len=1024",
     "-len_control=0",
-    "-timeout=20",
+    "-timeout=120",  # of wall time: the machine may have other work
     "-rss_limit_mb=6000",
     "-print_final_stats=1",
 ]

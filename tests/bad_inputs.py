@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 Files = dict[str, str | bytes]
@@ -42,6 +43,13 @@ def model_text(**changes: Any) -> str:
     """MODEL with fields changed, one a line from line 2; a field that is set to ... is left out."""
     fields = {k: v for k, v in {**MODEL, **changes}.items() if v is not ...}
     return json.dumps(fields, indent=1)
+
+
+def write(files: Files) -> None:
+    """Writes model.json and the files into the working directory."""
+    for name, text in {"model.json": model_text(), **files}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 def fields(says: str, **changes: Any) -> Bad:

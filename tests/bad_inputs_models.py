@@ -54,7 +54,8 @@ MODELS: dict[str, Bad] = {
         sliding_window=0,
     ),
     "window of a model without": fields(
-        "sliding_window must be null for LlamaForCausalLM, not 64 [model.json:14:20]...",
+        "sliding_window must be null for LlamaForCausalLM, which has no windows, not 64 "
+        "[model.json:14:20]",
         sliding_window=64,
     ),
     "encoder": fields(
@@ -126,7 +127,7 @@ MODELS: dict[str, Bad] = {
         "file must be JSON with one value only, not '{' [model.json:2:1]", '{"a": 1}\n{"a": 2}'
     ),
     "half a JSON document": content(
-        "file must be JSON: unterminated string starting [model.json:1:55]", json.dumps(MODEL)[:60]
+        "file must be JSON: unterminated string [model.json:1:55]", json.dumps(MODEL)[:60]
     ),
     "duplicate key in JSON": content(
         "key must be unique, not 'hidden_size' again [model.json:2:2] (first in line 1)",
@@ -216,7 +217,7 @@ MODELS: dict[str, Bad] = {
     ),
     "KV cache beyond the capacity": Bad(
         # 2^20 tokens x 128 KiB are 128 GiB, beside 14.96 GiB of weights in 80 GiB
-        "KV cache of llama-3-8b must fit the 80.00 GiB that tier 'hbm' has beside 14.96 GiB of "
+        "KV cache of llama-3-8b must fit the 65.04 GiB that tier 'hbm' has beside 14.96 GiB of "
         "weights, not need 128.00 GiB: 62.96 GiB or ... tokens too much "
         "(a smaller batch, shorter contexts or more devices)",
         f"{RUN.replace('model.json', 'llama-3-8b')} --context 1048576",

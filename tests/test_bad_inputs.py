@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bad_inputs import Bad, Files, model_text
+from bad_inputs import Bad, write
 from bad_inputs_machines import MACHINES
 from bad_inputs_models import MODELS
 from bad_inputs_programs import PROGRAMS
@@ -25,12 +25,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAMULATOR2_ROOT", raising=False)
     return tmp_path
-
-
-def write(files: Files) -> None:
-    for name, text in {"model.json": model_text(), **files}.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 def said(err: str) -> Iterator[str]:

@@ -204,7 +204,7 @@ def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
             "// c\n{}",
             "file must be JSON with a value here, not '/' [F:1:1] (JSON has no comments)",
         ),
-        ('{"a": "b', "file must be JSON: unterminated string starting [F:1:7]"),
+        ('{"a": "b', "file must be JSON: unterminated string [F:1:7]"),
         ('{"a": 1,\n "a": 2}', "key must be unique, not 'a' again [F:2:2] (first in line 1)"),
         ("[]", "model must be a JSON object (a Hugging Face config.json), not a list [F:1:1]"),
         ("[" * 100, "nesting must be at most 64 deep [F:1:66]"),

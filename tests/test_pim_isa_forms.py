@@ -107,7 +107,7 @@ def patched(offset: int, data: bytes) -> bytes:
     [
         (b"", 0, "must begin with a header of 32 bytes, not 0"),
         (GOOD[:31], 31, "must begin with a header"),
-        (patched(0, b"ELF!"), 0, "must begin with b'PIMB'"),
+        (patched(0, b"ELF!"), 0, "must begin with 'PIMB', not 45 4c 46 21"),
         (patched(4, b"\2"), 4, "container version must be 1, not 2"),
         (patched(6, b"\x09"), 6, "version of hbm_pim must be 1, not 9"),
         (patched(8, b"xbm"), 8, "must be one of .*hbm_pim.*, not 'xbm_pim'"),

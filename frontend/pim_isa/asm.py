@@ -50,17 +50,17 @@ def assemble(text: str) -> Program:
             table = _family(tokens, line)
         elif word.startswith(".") and word != ".stream":
             raise IsaError(
-                f"directive must be one of .family, .stream, not {word!r}",
+                f"directive must be one of .family, .stream, not {word[:60]!r}",
                 line=line,
                 column=column,
                 hint=did_you_mean(word, (".family", ".stream")),
             )
         elif table is None:
-            raise IsaError(f"'.family' must come before {word!r}", line=line, column=column)
+            raise IsaError(f"'.family' must come before {word[:60]!r}", line=line, column=column)
         elif word == ".stream":
             streams.append((_unit(table, tokens, line), []))
         elif not streams:
-            raise IsaError(f"'.stream' must come before {word!r}", line=line, column=column)
+            raise IsaError(f"'.stream' must come before {word[:60]!r}", line=line, column=column)
         else:
             seen[statement] = _instruction(table, tokens, line)
             streams[-1][1].append(seen[statement])
@@ -76,7 +76,7 @@ def _family(tokens: list[tuple[str, int]], line: int) -> InstructionTable:
     name, column = tokens[1]
     if name not in families():
         raise IsaError(
-            f"family must be a known instruction set, not {name!r}",
+            f"family must be a known instruction set, not {name[:60]!r}",
             line=line,
             column=column,
             hint=did_you_mean(name, families()),
@@ -101,7 +101,7 @@ def _instruction(table: InstructionTable, tokens: list[tuple[str, int]], line: i
     mnemonic, column = tokens[0]
     if mnemonic not in table.by_mnemonic:
         raise IsaError(
-            f"instruction must be one of {table.family}, not {mnemonic!r}",
+            f"instruction must be one of {table.family}, not {mnemonic[:60]!r}",
             line=line,
             column=column,
             hint=did_you_mean(mnemonic, table.by_mnemonic),
@@ -133,11 +133,13 @@ def _operands(
         name, equals, number = token.partition("=")
         if not equals:
             raise IsaError(
-                f"operand of {what} must be name=value, not {token!r}", line=line, column=column
+                f"operand of {what} must be name=value, not {token[:60]!r}",
+                line=line,
+                column=column,
             )
         if name not in known:
             raise IsaError(
-                f"{what} has no operand {name!r}",
+                f"{what} has no operand {name[:60]!r}",
                 line=line,
                 column=column,
                 hint=did_you_mean(name, known),
@@ -146,7 +148,9 @@ def _operands(
             raise IsaError(f"{what} {name} must be given once", line=line, column=column)
         at = column + len(name) + 1
         if not _NUMBER.match(number):
-            raise IsaError(f"{what} {name} must be a number, not {number!r}", line=line, column=at)
+            raise IsaError(
+                f"{what} {name} must be a number, not {number[:60]!r}", line=line, column=at
+            )
         base = {"x": 16, "b": 2}.get(number[1:2].lower(), 10)
         values[name] = int(number, base), at
     return values

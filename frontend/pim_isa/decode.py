@@ -56,7 +56,7 @@ def _header(data: bytes) -> tuple[InstructionTable, int]:
         )
     magic, container, version, name, streams, zero = HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise IsaError(f"binary must begin with {MAGIC!r}, not {magic!r}", offset=0)
+        raise IsaError(f"binary must begin with {MAGIC.decode()!r}, not {magic.hex(' ')}", offset=0)
     if container != CONTAINER_VERSION:
         raise IsaError(f"container version must be {CONTAINER_VERSION}, not {container}", offset=4)
     family = name.rstrip(b"\0").decode("latin-1")

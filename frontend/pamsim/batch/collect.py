@@ -117,6 +117,7 @@ def _results(result: dict[str, Any]) -> dict[str, Any]:
     energy = result["energy_pj"]
     total = energy["total"] if energy else None
     found = {
+        "kv_dtype": result["kv_dtype"],
         "latency_ns": result["latency_ns"],
         "tokens_per_s": batch / (result["latency_ns"] * 1e-9),
         "energy_pj": total,

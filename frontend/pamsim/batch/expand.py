@@ -170,6 +170,7 @@ class Expansion:
         overrides = tuple(self._override(path, one[path]) for path in sweep.set_paths)
         spec: dict[str, Any] = {
             "model": self._file(str(one["model"]), (".json",)),
+            "kv_dtype": one["kv_dtype"],
             "system": self._file(str(one["system"]), (".yaml", ".yml")),
             "overrides": list(overrides),
             "contexts": self._contexts(one),

@@ -1,69 +1,58 @@
 """The key of a point: a hash of everything that can change its result.
 
 That is: the resolved model, the resolved system, the contexts, the seed, which proofs run, the
-engine's build, the instruction tables, and pamsim's own code below the command line. Labels,
-directories, hosts and dates are not in it.
+engine's build, the instruction tables, pamsim's own code below the command line, and the code of
+families in PAMSIM_DEVICES. Labels, directories, hosts and dates are not in it.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache, lru_cache
 from importlib.metadata import version
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-import pim_isa
 import pyramulator
 from pamsim.config import load_system, resolved_json
 from pamsim.config.overrides import names_description, parse_override
 from pamsim.config.spec import SystemSpec
-from pamsim.model import load_model
+from pamsim.model import load_model, with_kv_dtype
 from pamsim.model.spec import ModelSpec
+from pamsim.report.code import code_digest, plugin_files
 from pamsim.report.document import SCHEMA_VERSION
 from pamsim.report.text import sha256_bytes, sha256_of
-
-# What only starts runs or shows results: its code is not in the key.
-_OUTSIDE = ("pamsim/cli/", "pamsim/batch/")
-_CODE = (".py", ".toml")
+from pim_isa.plugins import VARIABLE
 
 
-@cache
-def code_digest() -> str:
-    """SHA-256 of the code and tables that results follow from."""
-    digest = hashlib.sha256()
-    for package in (Path(__file__).parent.parent, *_homes(pim_isa, pyramulator)):
-        for path in sorted(package.rglob("*")):
-            name = f"{package.name}/{path.relative_to(package).as_posix()}"
-            if path.suffix in _CODE and not name.startswith(_OUTSIDE):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{name} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def _homes(*packages: Any) -> tuple[Path, ...]:
-    return tuple(Path(p.__file__).parent for p in packages)
-
-
-@cache
 def code_part() -> dict[str, str]:
     """The part of the key that is the same for every point: versions and builds."""
+    return _code_part(os.environ.get(VARIABLE, ""))
+
+
+@cache
+def _code_part(_plugins: str) -> dict[str, str]:
     return {
         "pamsim": version("pamsim"),
         "schema": str(SCHEMA_VERSION),
         "code": code_digest(),
+        "plugins": sha256_of(plugin_files()),
         "engine_build": pyramulator.build_id(),
         "numpy": version("numpy"),
     }
 
 
 @lru_cache(maxsize=256)
-def model_of(name_or_path: str) -> tuple[ModelSpec, str]:
-    """A model and the hash of it. Raises InputError(s)."""
+def model_of(name_or_path: str, kv_dtype: str | None = None) -> tuple[ModelSpec, str]:
+    """A model, its KV cache in another dtype where one is given, and the hash of it.
+
+    Raises InputError(s).
+    """
     model = load_model(name_or_path)
+    if kv_dtype is not None:
+        model = with_kv_dtype(model, kv_dtype)
     return model, sha256_of(asdict(model))
 
 
@@ -113,7 +102,7 @@ def key_of(spec: dict[str, Any]) -> str:
     return sha256_of(
         {
             **code_part(),
-            "model": model_of(spec["model"])[1],
+            "model": model_of(spec["model"], spec["kv_dtype"])[1],
             "system": system_digest(spec["system"], tuple(spec["overrides"])),
             "contexts": spec["contexts"],
             "seed": spec["seed"],

@@ -31,7 +31,7 @@ def evaluate_point(point: Point) -> dict[str, Any]:
     spec = point.spec
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     try:
-        model, _ = model_of(spec["model"])
+        model, _ = model_of(spec["model"], spec["kv_dtype"])
         system = system_of(spec["system"], tuple(spec["overrides"]))
         step = make_step(contexts_of(spec["contexts"]))
         found = key_of(spec)

@@ -14,19 +14,21 @@ from pamsim.batch.sample import METHODS
 from pamsim.config.problems import raise_all
 from pamsim.config.reader import DataPath, Document, read
 from pamsim.errors import InputError, PamsimError, Position, did_you_mean, nearest, short
+from pamsim.model.parts import KV_BITS
 from pamsim.report.text import sha256_bytes
 from pamsim.workload import FORMATS, RULES
 
 MAX_POINTS = 1_000_000
-TOP = ("name", "description", "model", "system", "workload", "set", "seed", "validate", "engine",
-       "zip", "sample", "where")  # fmt: skip
+FIELDS = ("model", "kv_dtype", "system", "seed", "validate", "engine")  # at the top of a file
+TOP = ("name", "description", *FIELDS, "workload", "set", "zip", "sample", "where")
 WORKLOAD = ("context", "batch", "contexts", "trace", "format", "rule", "draws", "draw_seed",
             "max_context")  # fmt: skip
 SAMPLE = ("method", "count", "seed")
-DEFAULTS: dict[str, Value] = {"system": "pam-hbm", "seed": 0, "validate": "default",
-                              "engine": "embedded", "batch": 1, "rule": "tokens", "draw_seed": 0,
-                              "max_context": None}  # fmt: skip
-CHOICES = {"validate": ("full", "default", "off"), "engine": ("embedded",), "rule": tuple(RULES)}
+DEFAULTS: dict[str, Value] = {"kv_dtype": None, "system": "pam-hbm", "seed": 0,
+                              "validate": "default", "engine": "embedded", "batch": 1,
+                              "rule": "tokens", "draw_seed": 0, "max_context": None}  # fmt: skip
+CHOICES = {"kv_dtype": tuple(KV_BITS), "validate": ("full", "default", "off"),
+           "engine": ("embedded",), "rule": tuple(RULES)}  # fmt: skip
 NAMES = ("model", "system", "trace")  # fields that hold a name
 # field -> least and greatest value
 NUMBERS = {"context": (1, 1 << 30), "batch": (1, 1 << 20), "seed": (0, 2**63 - 1),
@@ -138,7 +140,7 @@ class _Reader:
         self.keys(workload, ("workload",), WORKLOAD)
         found: dict[str, Axis] = {}
         for name, data in self.data.items():
-            if name in ("model", "system", "seed", "validate", "engine"):
+            if name in FIELDS:
                 found[name] = self.axis(name, data, (name,))
             elif name == "workload":
                 for inner, value in workload.items():

@@ -85,6 +85,7 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: runs the command line and returns its exit code; nothing is raised."""
+    _open_streams()
     _terminate_politely()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
@@ -176,6 +177,13 @@ def _forget_stdout() -> None:
         pass
     finally:
         os.close(nowhere)
+
+
+def _open_streams() -> None:
+    """Where a shell closed stdin, stdout or stderr (`>&-`), nothing is read or said."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _terminate_politely() -> None:

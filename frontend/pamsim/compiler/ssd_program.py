@@ -1,8 +1,9 @@
 """The program of one flash channel: a stream of the controller's units, and one of each plane.
 
-Planes sense and send the pages of their tiles in order; the controller meets each plane behind every
-tile and works on it while the next ones come. Pages that a request is filling lie in the write buffer:
-they take their new token first, are attended first, and are programmed last if they are full.
+Planes sense and send the pages of their tiles in order; the controller meets each plane behind
+every tile and works on it while the next ones come. Pages that a request is filling lie in the
+write buffer: they take their new token first, are attended first, and are programmed last if they
+are full.
 """
 
 from __future__ import annotations
@@ -217,7 +218,11 @@ class ChannelCode:
     def _check_numbers(self) -> None:
         table = load(FAMILY)
         for what, need, field in (
-            ("query heads x parts", len(self.whole) * self.per_pair, table.spec("RDR").field("query")),
+            (
+                "query heads x parts",
+                len(self.whole) * self.per_pair,
+                table.spec("RDR").field("query"),
+            ),
             ("pages that are filled", PAGES * len(self.open), table.spec("APP").field("page")),
         ):
             if need > field.maximum + 1:

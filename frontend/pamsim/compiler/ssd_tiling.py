@@ -1,9 +1,9 @@
 """How the buffer of an SSD-PIM unit is shared between queries, scores and outputs.
 
-A tile is a page of K and the page of V of the same tokens, so T is what a full page gives a unit. As on
-HBM-PIM the buffer is shared in time: n queries and the scores, then n outputs and the probabilities.
-A head dimension that leaves no room for one query is worked on in parts; until the last part the scores
-are FP32 partial sums.
+A tile is a page of K and the page of V of the same tokens, so T is what a full page gives a unit.
+As on HBM-PIM the buffer is shared in time: n queries and the scores, then n outputs and the
+probabilities. A head dimension that leaves no room for one query is worked on in parts; until the
+last part the scores are FP32 partial sums.
 """
 
 from __future__ import annotations

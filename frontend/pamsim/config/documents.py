@@ -100,7 +100,8 @@ def _near_file(path: Path, beside: Path | None) -> str:
         files = {p.stem: p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")}
     except (OSError, ValueError):
         return ""
-    files.pop(beside.stem if beside else "", None)
+    for same in (path, beside or path):
+        files.pop(same.stem, None)
     near = difflib.get_close_matches(path.stem, files, n=1)
     return f"did you mean {files[near[0]]!r}?" if near else ""
 

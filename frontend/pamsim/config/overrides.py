@@ -147,7 +147,7 @@ def _apply(tree: Tree, override: Override, keys_at: KeysAt) -> None:
 
 def _unknown(tree: Tree, override: Override, depth: int, known: Iterable[str]) -> PamsimError:
     above = ".".join(override.path[:depth]) or f"the {tree.kind}"
-    elsewhere = [".".join(path) for path in _ending_in(tree.data, override.path)]
+    elsewhere = [repr(".".join(path)) for path in _ending_in(tree.data, override.path)]
     hint = " or ".join(elsewhere[:_MAX_SHOWN])
     if elsewhere:
         hint = f"did you mean {hint}{', ...' if len(elsewhere) > _MAX_SHOWN else ''}?"

@@ -68,6 +68,7 @@ CHARGES = (
            ("column_to_bank_group_pj_per_bit",)),
     Charge("read", "read_bits", "bit", "channel", READ_PATH),
     Charge("write", "write_bits", "bit", "channel", WRITE_PATH),
+    Charge("erase", "block_erases", "block erase", "bank", ("erase_pj",)),
     Charge("pins", "pin_bits", "bit", "device", ("interposer_pj_per_bit",)),
     Charge("refresh", "refreshes", "REFab", "pseudo-channel", ("refresh_all_bank_pj",)),
     Charge("refresh_per_bank", "bank_refreshes", "REFpb", "bank", ("refresh_per_bank_pj",)),
@@ -110,7 +111,11 @@ def account(
             inside = merges_inside(step, tier_runs)
             terms += merge_terms(tier.name, "logic_die", inside, elements, lookup)
             terms += merge_terms(tier.name, "cross_channel", tier_activity.merges, elements, lookup)
-            terms += _pin_terms(tier_activity, system, lookup)
+        terms += merge_terms(
+            tier.name, "cross_tier", tier_activity.gathered_merges,
+            tier_activity.gathered_elements, lookup,
+        )  # fmt: skip
+        terms += _pin_terms(tier_activity, system, lookup)
         terms += background_terms(tier, tier_runs, system, activity, tier_activity, lookup)
         terms += _offload_terms(tier, tier_activity.offloaded_bytes, lookup)
         missing += lookup.missing
@@ -203,6 +208,8 @@ def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> It
         # out of one device and into another: the pins of both
         ("between_devices", 2 * activity.between_device_bytes),
     ):
+        if not crossings:
+            continue
         yield EnergyTerm(
             activity.tier,
             name,

@@ -18,6 +18,8 @@ class TierActivity:
     merges: int  # of (O, m, l) on the logic dies, between channels
     merged_elements: int  # of O in one such merge
     offloaded_bytes: int = 0  # of the KV cache, read for the host's own attention
+    gathered_merges: int = 0  # of (O, m, l) of several tiers, in this one
+    gathered_elements: int = 0  # of O in one of those
 
 
 def idle(tier: str) -> TierActivity:

@@ -1,4 +1,7 @@
-"""Background and idle refresh: power by state and time, each pseudo-channel counted once."""
+"""Background and idle refresh: power by state and time, each node of a channel counted once.
+
+A node is what the device's standby constants are of: a channel, a pseudo-channel, a rank, a die.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from pamsim.energy.units import ns
 from pamsim.sim.run import ChannelRun
 
 PS_PER_SECOND = 10**12
-SCOPE = "pseudo-channel"
 PRECHARGED = "background_precharged_mw"
 ACTIVE = "background_active_1_bank_mw"
 ACTIVE_16 = "background_active_16_banks_mw"
@@ -26,26 +28,25 @@ def background_terms(
     tier: TierActivity,
     lookup: Lookup,
 ) -> Iterable[EnergyTerm]:
-    """Standby power of every pseudo-channel of a tier over the step, and refresh where none ran.
+    """Standby power of every node of a tier over the step, and refresh where none ran.
 
     Ayna's active standby grows with the number of open banks: the power of one open bank, and a
-    fifteenth of what fifteen more add for each further one. A refreshing pseudo-channel draws the
-    former; REFab's constant is what it draws above that.
+    fifteenth of what fifteen more add for each further one. A refreshing node draws the former;
+    REFab's constant is what it draws above that.
     """
-    organisation = spec.device.organisation
-    pseudo_channels = organisation.pseudo_channels * organisation.ranks
-    active, precharged, refreshing, extra_banks, simulated = _residency_ps(runs)
-    attention = spec.channels * pseudo_channels * tier.attention_ps
+    node, nodes = standby_node(spec.device, lookup)
+    active, precharged, refreshing, extra_banks, simulated = _residency_ps(runs, nodes)
+    attention = spec.channels * nodes * tier.attention_ps
     waiting = attention - simulated  # finished early, or no program
     all_instances = system.instances * activity.latency_ps
-    rest = spec.channels * pseudo_channels * (all_instances - tier.attention_ps)
+    rest = spec.channels * nodes * (all_instances - tier.attention_ps)
     streams_weights = spec.name == system.weights_tier and (
         system.host.memory_bytes_per_second is None
     )
 
     def term(name: str, constant: str, duration_ps: int) -> EnergyTerm:
         return EnergyTerm(
-            spec.name, name, lookup.value(constant), f"ns of a {SCOPE}", SCOPE, ns(duration_ps),
+            spec.name, name, lookup.value(constant), f"ns of a {node}", node, ns(duration_ps),
             lookup.source(constant),
         )  # fmt: skip
 
@@ -63,15 +64,30 @@ def background_terms(
         ns(extra_banks),
         lookup.source(ACTIVE_16, ACTIVE),
     )
-    yield EnergyTerm(
-        spec.name,
-        "refresh_unsimulated",
-        lookup.value("refresh_all_bank_pj"),
-        "REFab",
-        SCOPE,
-        (waiting + rest) // refresh_interval_ps(spec.device),
-        lookup.source("refresh_all_bank_pj"),
-    )
+    if spec.device.templates.refresh is not None:
+        yield EnergyTerm(
+            spec.name,
+            "refresh_unsimulated",
+            lookup.value("refresh_all_bank_pj"),
+            "REFab",
+            node,
+            (waiting + rest) // refresh_interval_ps(spec.device),
+            lookup.source("refresh_all_bank_pj"),
+        )
+
+
+def standby_node(device: DeviceSpec, lookup: Lookup) -> tuple[str, int]:
+    """What the standby constants are of, by their scope, and how many of it a channel has."""
+    found = lookup.find(PRECHARGED)
+    scope = found.scope if found else ""
+    organisation = device.organisation
+    if scope == "pseudo_channel":
+        return "pseudo-channel", organisation.pseudo_channels
+    if scope == "rank":
+        return scope, organisation.ranks
+    if scope == "device":  # of a flash package
+        return "die", organisation.dies
+    return "channel", 1
 
 
 def refresh_interval_ps(device: DeviceSpec) -> int:
@@ -80,21 +96,24 @@ def refresh_interval_ps(device: DeviceSpec) -> int:
     return ticks * PS_PER_SECOND // device.ticks_per_second
 
 
-def _residency_ps(runs: Sequence[ChannelRun]) -> tuple[int, int, int, int, int]:
-    """Pseudo-channel picoseconds (active, precharged, refreshing), those of further open banks, and
-    all pseudo-channel time that was simulated; every channel and layer counted."""
+def _residency_ps(runs: Sequence[ChannelRun], nodes: int) -> tuple[int, int, int, int, int]:
+    """Node picoseconds (active, precharged, refreshing), those of further open banks, and all node
+    time that was simulated; every channel and layer counted.
+
+    Where the engine keeps states of other parts than the `nodes` of a channel, each part bears its
+    share of them.
+    """
     totals = [0, 0, 0, 0, 0]
     for run in runs:
         multiplicity = run.channels * run.layers
         residency, rate = run.result.residency, run.description.ticks_per_second
-        active = int(residency.active.sum())
-        ticks = (
-            active,
-            int(residency.precharged.sum()),
-            int(residency.refreshing.sum()),
-            max(0, int(residency.open_bank_ticks.sum()) - active),
-            run.result.ticks * len(residency.active),
+        parts = len(residency.active)
+        active, precharged, refreshing = (
+            int(state.sum()) * nodes // parts
+            for state in (residency.active, residency.precharged, residency.refreshing)
         )
+        further = max(0, int(residency.open_bank_ticks.sum()) - active)
+        ticks = (active, precharged, refreshing, further, run.result.ticks * nodes)
         for i, t in enumerate(ticks):
             totals[i] += t * multiplicity * PS_PER_SECOND // rate
     return totals[0], totals[1], totals[2], totals[3], totals[4]

@@ -37,6 +37,7 @@ class CommandWork:
     refreshes: int = 0  # of a pseudo-channel
     pin_bits: int = 0  # over a chip's pins, of a family that charges them by command
     bank_refreshes: int = 0  # of a bank
+    block_erases: int = 0  # of a flash plane
 
 
 class EnergyFamily(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pamsim.compiler.compiled import Tiling
 from pamsim.config.spec import DeviceSpec
-from pamsim.energy.commands import DTYPE_BYTES, split_name
+from pamsim.energy.commands import DTYPE_BYTES, energy_family, split_name
 from pamsim.sim.expand import count_commands
 from pim_isa import Program, load
 from pim_isa.formats import FORMATS
@@ -20,13 +20,17 @@ from pim_isa.formats import FORMATS
 def mac_buffer_bytes(program: Program, device: DeviceSpec, tiling: Tiling) -> int:
     """Bytes that the MACs of one run of `program` read from the buffers of all PUs."""
     form = FORMATS[tiling.format]
-    query_bytes = device.organisation.column_bytes * form.pack
+    organisation = device.organisation
+    places, column_bytes = getattr(
+        energy_family(device), "MAC_UNITS", (organisation.banks, organisation.column_bytes)
+    )
+    query_bytes = column_bytes * form.pack
     probability = "fp32" if form.scaled else device.pim.probability_dtype
     read = (
         _mac_cycles(program, "MACK") * query_bytes
-        + _mac_cycles(program, "MACV") * DTYPE_BYTES[probability] * device.organisation.chips
+        + _mac_cycles(program, "MACV") * DTYPE_BYTES[probability] * organisation.chips
     )
-    return device.organisation.banks * read // tiling.column_cycles
+    return int(places) * read // tiling.column_cycles
 
 
 def _mac_cycles(program: Program, mnemonic: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pamsim.config.spec import DeviceSpec
 from pamsim.energy.account import command_terms
-from pamsim.energy.background import ACTIVE, PRECHARGED, PS_PER_SECOND
+from pamsim.energy.background import ACTIVE, PRECHARGED, PS_PER_SECOND, standby_node
 from pamsim.energy.commands import EnergyFamily, energy_family, pins_by_command
 from pamsim.energy.table import Lookup
 from pamsim.energy.term import EnergyAccount, EnergyTerm
@@ -55,22 +55,21 @@ def _pins(
 
 
 def _standby(run: ChannelRun, device: DeviceSpec, lookup: Lookup) -> Iterable[EnergyTerm]:
-    """Power x time by state; a node smaller than the constant's scope bears its share."""
+    """Power x time by state; where states are kept of other parts than the constants are of, each
+    part bears its share."""
     residency, rate = run.result.residency, run.description.ticks_per_second
+    node, nodes = standby_node(device, lookup)
     for name, constant, ticks in (
         ("background_active", ACTIVE, int(residency.active.sum())),
         ("background_refreshing", ACTIVE, int(residency.refreshing.sum())),
         ("background_precharged", PRECHARGED, int(residency.precharged.sum())),
     ):
-        found = lookup.find(constant)
-        scope = found.scope if found else ""
-        nodes = 1 if scope == "channel" else device.organisation.pseudo_channels
         yield EnergyTerm(
             TIER,
             name,
             lookup.value(constant),
-            "ns",
-            scope,
+            f"ns of a {node}",
+            node,
             ns(ticks * nodes * PS_PER_SECOND // (rate * len(residency.active))),
             lookup.source(constant),
         )

@@ -59,11 +59,12 @@ def _chip_shape(model: ModelSpec, device: DeviceSpec) -> RowShape:
 def _striped_shape(model: ModelSpec, device: DeviceSpec) -> RowShape:
     organisation = device.organisation
     columns = vector_columns(model, device)
-    query_bytes = columns * organisation.column_bytes // organisation.chips
-    scores = (device.pim.buffer_bytes - query_bytes) // _PARTIAL_BYTES
+    chip_column = organisation.column_bytes // organisation.chips
+    scores = (device.pim.buffer_bytes - columns * chip_column) // _PARTIAL_BYTES
     slots = min(organisation.columns // (2 * columns), scores)
     if slots < 1:
-        most = organisation.chips * (device.pim.buffer_bytes - _PARTIAL_BYTES) // _FP16_BYTES
+        columns = (device.pim.buffer_bytes - _PARTIAL_BYTES) // chip_column
+        most = columns * organisation.column_bytes // _FP16_BYTES
         raise _too_long(model, most, f"the chips' PU buffers of {device.pim.buffer_bytes} B")
 
     def regions(row: int, _rows: int, _head: int) -> Regions:

@@ -1,10 +1,10 @@
 """The page map of a plane: flash is written out of place, a page at a time, and erased by blocks.
 
-A logical page is written to the next erased page of the open block, and its old place goes stale. When
-one erased block is left, garbage collection takes the closed block with the fewest valid pages (greedy),
-moves these to the erased block, which becomes the open one, and erases it. A new open block is the one
-that has been erased least. A block may be erased `endurance` times; what it holds then stays readable,
-but it is no use to collection.
+A logical page is written to the next erased page of the open block, and its old place goes stale.
+When one erased block is left, garbage collection takes the closed block with the fewest valid pages
+(greedy), moves these to the erased block, which becomes the open one, and erases it. A new open
+block is the one that has been erased least. A block may be erased `endurance` times; what it holds
+then stays readable, but it is no use to collection.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Pages of a drive: K and V of a head's tokens packed into flash pages, round over the planes.
 
 A page holds vectors of K, or of V, of one layer and KV head: as many as fit, in whole blocks of 16
-tokens. The two pages of the same tokens, a *tile*, are rows of one plane that follow on one another.
-The tiles of a drive go round over its channels, then over the planes of a channel; a pair of (request,
-KV head) begins where the one before it ended (PAM, arXiv 2602.11521, section 6.1: ordinary
-interleaving). Pairs go round over the drives. Vector i of a page is of place i mod 8, slot i div 8:
-a place is a processing unit of the channel.
+tokens. The two pages of the same tokens, a *tile*, are rows of one plane that follow on one
+another. The tiles of a drive go round over its channels, then over the planes of a channel; a pair
+of (request, KV head) begins where the one before it ended (PAM, arXiv 2602.11521, section 6.1:
+ordinary interleaving). Pairs go round over the drives. Vector i of a page is of place i mod 8, slot
+i div 8: a place is a processing unit of the channel.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,6 @@ from pamsim.layout.capacity import Room
 from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
 from pamsim.layout.table import BlockTable
 from pamsim.model.spec import ModelSpec
-from pamsim.placement.share import TierShare
 from pim_isa import load
 
 FAMILY = "ssd_pim"
@@ -73,15 +73,18 @@ class Tile:
 
 
 def place_tiles(
-    model: ModelSpec, share: TierShare, tier: TierSpec, shape: PageShape
+    model: ModelSpec, contexts: Sequence[int], tier: TierSpec, shape: PageShape
 ) -> dict[int, list[Tile]]:
-    """Channel of the tier -> its tiles, in the order in which they go round."""
+    """Channel of the tier -> its tiles, in the order in which they go round.
+
+    contexts: tokens of each request in the tier.
+    """
     device = tier.device
     channels, planes = device.organisation.channels_per_device, planes_of(device)
     counter = [0] * tier.devices
     tiles: dict[int, list[Tile]] = defaultdict(list)
     pair = 0
-    for request, context in enumerate(share.step.contexts):
+    for request, context in enumerate(contexts):
         for kv_head in range(model.kv_heads if context else 0):
             drive = pair % tier.devices
             pair += 1

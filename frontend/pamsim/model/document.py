@@ -119,7 +119,7 @@ class _Reader:
         try:
             value, self.at = _STRINGS.raw_decode(self.text, self.at)
         except JSONDecodeError as error:
-            message = error.msg.removesuffix(" at").lower()
+            message = error.msg.removesuffix(" at").removesuffix(" starting").lower()
             raise InputError(f"file must be JSON: {message}", self.place(error.pos)) from None
         return str(value)
 

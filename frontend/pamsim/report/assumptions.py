@@ -48,6 +48,8 @@ def assumptions(system: SystemSpec) -> list[dict[str, Any]]:
 def _constants(system: SystemSpec) -> Iterable[tuple[str, Constant]]:
     yield from ((system.name, c) for c in system.constants)
     yield from ((system.host.name, c) for c in system.host.constants)
+    if (between := system.interconnect) is not None:
+        yield from ((between.name, c) for c in between.constants)
     for tier in system.tiers:
         device, link = tier.device, tier.link
         yield from ((device.name, c) for c in device.constants)

@@ -41,11 +41,7 @@ class OutputDirectory:
                 raise InputError(
                     f"output directory must be a directory, not the file {str(path)!r}"
                 )
-            if path.is_dir() and any(path.iterdir()) and not self.force:
-                raise InputError(
-                    f"output directory must be empty or new, not {str(path)!r}, which holds files",
-                    hint="choose another with -o, or let --force replace a result that is there",
-                )
+            self._must_be_free()
             parent = path.absolute().parent
             self._made = _make_parents(parent)
             self._aside = Path(tempfile.mkdtemp(prefix=f".{path.name or 'pamsim'}-", dir=parent))
@@ -72,6 +68,13 @@ class OutputDirectory:
             with contextlib.suppress(OSError):
                 made.rmdir()  # only where nothing was put into it
 
+    def _must_be_free(self) -> None:
+        if not self.force and self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"output directory must be empty or new, not {str(self.path)!r}, which holds files",
+                hint="choose another with -o, or let --force replace a result that is there",
+            )
+
     def write(self, name: str, content: bytes) -> str:
         """Puts a file aside; returns the SHA-256 of its content."""
         assert self._aside is not None, "write after the directory was closed"
@@ -81,15 +84,23 @@ class OutputDirectory:
         return sha256_bytes(content)
 
     def commit(self) -> None:
-        """Puts everything in place. An interrupt waits until it is done."""
+        """Puts everything in place. An interrupt waits until it is done.
+
+        Raises InputError where another run has filled the directory since (unless `force`).
+        """
         assert self._aside is not None, "commit after the directory was closed"
         with _interrupts_deferred():
             if not self.path.exists():
                 os.chmod(self._aside, 0o777 & ~_umask())
-                os.rename(self._aside, self.path)
-                self._aside = None
-            else:
-                self._replace()
+                try:
+                    os.rename(self._aside, self.path)
+                    self._aside = None
+                    return
+                except OSError:
+                    if not self.path.exists():
+                        raise  # else another run has made it in this moment
+            self._must_be_free()
+            self._replace()
 
     def _replace(self) -> None:
         """Takes the old result's files out, the new ones in; the manifest first and last."""

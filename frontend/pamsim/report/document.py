@@ -86,7 +86,7 @@ def build_document(e: Evaluation) -> dict[str, Any]:
             for tier in e.result.tiers
         },
         **energy_entry(e.energy),
-        "reduction": reduction_entry(e.result.tiers),
+        "reduction": reduction_entry(e.result),
         "validation": e.validation,
         "assumptions": assumptions(e.system),
     }
@@ -182,13 +182,14 @@ def energy_entry(account: EnergyAccount) -> dict[str, Any]:
     return {"energy_pj": {"total": total, "terms": terms}, "energy_missing": []}
 
 
-def reduction_entry(tiers: Sequence[TierResult]) -> dict[str, Any]:
-    """Merging between channels and devices; share: of attention and reduction together."""
-    reduction = sum(t.reduction_ps for t in tiers)
-    attention = sum(t.attention_ps for t in tiers)
+def reduction_entry(result: StepResult) -> dict[str, Any]:
+    """Merging between channels, devices and tiers; share: of attention and reduction together."""
+    gathering = result.gathering
+    reduction = sum(t.reduction_ps for t in result.tiers) + gathering.duration_ps
+    attention = sum(t.attention_ps for t in result.tiers)
     whole = attention + reduction
     return {
         "latency_ns": ps_to_ns(reduction),
-        "bytes": sum(t.reduction_bytes for t in tiers),
+        "bytes": sum(t.reduction_bytes for t in result.tiers) + gathering.delivered_bytes,
         "share": reduction / whole if whole else 0.0,
     }

@@ -16,8 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pamsim.config.spec import Constant, SystemSpec
+from pamsim.config import resolved_json
+from pamsim.config.spec import Constant, LinkSpec, SystemSpec, TierSpec
 from pamsim.model.spec import ModelSpec
+from pamsim.report.code import code_digest, plugin_files
 from pamsim.report.text import sha256_bytes, sha256_of
 from pamsim.workload.step import DecodeStep
 
@@ -36,13 +38,18 @@ def inputs_part(
     versions: Mapping[str, str],
     ramulator_commit: str | None = None,
 ) -> dict[str, Any]:
-    """Everything that the results follow from, resolved; file names without their directories."""
+    """Everything that the results follow from, resolved; file names without their directories.
+
+    `system` is for people to read; its `resolved_sha` covers every field of it.
+    """
     return {
         "model": asdict(model),
         "model_sources": [list(s) for s in model.sources],
         "workload": {"contexts": list(step.contexts)},
         "system": _system(system),
         "input_files": _input_files(system),
+        "plugin_files": plugin_files({t.device.family for t in system.tiers}),
+        "code_sha": code_digest(),
         "engine": {"name": engine, "build_id": engine_build, "ramulator_commit": ramulator_commit},
         "seed": seed,
         "validate": validate,
@@ -53,30 +60,43 @@ def inputs_part(
 def _system(system: SystemSpec) -> dict[str, Any]:
     return {
         "name": system.name,
+        "resolved_sha": sha256_bytes(resolved_json(system).encode()),
         "instances": system.instances,
-        "attention": system.attention,
-        "placement": system.placement,
         "tensor_parallel": system.tensor_parallel,
         "pipeline_parallel": system.pipeline_parallel,
+        "interconnect": system.interconnect and _link(system.interconnect),
+        "attention": system.attention,
+        "placement": system.placement,
+        "fill_limit": system.fill_limit,
+        "label_cache_bits": system.label_cache_bits,
         "layout": system.layout,
         "spread": system.spread,
         "weights_tier": system.weights_tier,
         "overrides": {str(k): str(v) for k, v in sorted(system.overrides.items())},
         "constants": _constants(system.constants),
         "host": {"name": system.host.name, "constants": _constants(system.host.constants)},
-        "tiers": {
-            t.name: {
-                "devices": t.devices,
-                "device": t.device.name,
-                "timing_ck": dict(sorted(t.device.timing_ck.items())),
-                "ticks_per_second": t.device.ticks_per_second,
-                "constants": _constants(t.device.constants),
-                "energy": _constants(t.device.energy.constants),
-                "link": {"name": t.link.name, "constants": _constants(t.link.constants)},
-            }
-            for t in system.tiers
-        },
+        "tiers": {t.name: _tier(t) for t in system.tiers},
     }
+
+
+def _tier(tier: TierSpec) -> dict[str, Any]:
+    device = tier.device
+    return {
+        "devices": tier.devices,
+        "kv_bytes": tier.kv_bytes,
+        "reserved_bytes": tier.reserved_bytes,
+        "device": device.name,
+        "family": device.family,
+        "timing_ck": dict(sorted(device.timing_ck.items())),
+        "ticks_per_second": device.ticks_per_second,
+        "constants": _constants(device.constants),
+        "energy": _constants(device.energy.constants),
+        "link": _link(tier.link),
+    }
+
+
+def _link(link: LinkSpec) -> dict[str, Any]:
+    return {"name": link.name, "constants": _constants(link.constants)}
 
 
 def _constants(constants: Sequence[Constant]) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,8 @@ def trace_events(document: dict[str, Any]) -> dict[str, Any]:
     """The timeline as a Chrome trace: times in microseconds, nanoseconds in `args`."""
     places = _places(document["timeline"])
     events = [*_names(places), *_tasks(document["timeline"], places)]
-    critical = [t for t in document["timeline"] if t["critical"]]
+    critical = sorted((t for t in document["timeline"] if t["critical"]),
+                      key=lambda t: t["start_ns"])  # fmt: skip
     for number, (before, after) in enumerate(pairwise(critical)):
         events += _arrow(number, before, after, places)
     return {

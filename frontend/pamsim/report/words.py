@@ -16,6 +16,7 @@ TASKS = {
     "all_reduce": "all-reduce between instances",
     "stage_transfer": "hidden states to the next stage",
     "kv_transfer": "KV cache to the host",
+    "partial_exchange": "partial results between devices",
     "partial_return": "partial results out of a tier",
     "partial_delivery": "partial results into the first tier",
     "tier_reduction": "reduction over tiers",
@@ -36,6 +37,10 @@ CLASSES = {
 RULES = (
     (r"column command bus", "column bus, taken by another command"),
     (r"row command bus", "row bus, taken by another command"),
+    (r"nCBSY|nR\b", "sensing a page (nR)"),
+    (r"nPROG|nBERS", "programming or erasing pages"),
+    (r"nCA$", "commands on the flash bus (nCA)"),
+    (r"nMAC\(|nPAGE|nMRG", "units in the controller"),
     (r"nFAW", "activate limit (nFAW)"),
     (r"nRRD", "activate to activate (nRRD)"),
     (r"nRFC|nREF", "refresh"),
@@ -55,6 +60,7 @@ RULES = (
     (r"nPU|nCCDL", "columns of a bank group (nCCDL, PU time)"),
     (r"nCCDAB", "columns of all banks (nCCDAB)"),
     (r"nCCD", "columns of a pseudo-channel (nCCDS)"),
+    (r"nBL$", "data on the bus (nBL)"),
     (r"nCWL", "write data before its use (nCWL + nBL)"),
 )
 
@@ -63,6 +69,7 @@ TERMS = {
     "host_memory_read": "weights, out of DRAM",
     "host_memory_transfer": "weights, over the interposer",
     "host_memory_activate": "weights, opening rows",
+    "host_memory_link": "weights, over the link",
     "mac_cell_read": "MAC: reading cells",
     "mac_arithmetic": "MAC: arithmetic",
     "mac_read_multiple": "MAC: multiple of a read",

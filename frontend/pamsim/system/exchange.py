@@ -168,8 +168,9 @@ def merge_ps(
     return rate_to_ps(rounds * cycles, pim.clock_hz)
 
 
-def reduction_ps(traffic: Exchange, elements: int, tier: TierSpec) -> int:
-    """Merge inside devices, hand over between devices, merge at home; 0 where nothing is split."""
+def reduction_phases(traffic: Exchange, elements: int, tier: TierSpec) -> tuple[int, int, int]:
+    """Times of merging inside devices, of handing over between devices, of merging at home; each 0
+    where nothing is split so far."""
     inside = merge_ps(
         traffic.local_merges_by_device, traffic.longest_local_merge, elements, tier.device
     )
@@ -179,4 +180,9 @@ def reduction_ps(traffic: Exchange, elements: int, tier: TierSpec) -> int:
     at_home = merge_ps(
         traffic.home_merges_by_device, traffic.longest_home_merge, elements, tier.device
     )
-    return inside + passing + at_home
+    return inside, passing, at_home
+
+
+def reduction_ps(traffic: Exchange, elements: int, tier: TierSpec) -> int:
+    """All three together; 0 where nothing is split."""
+    return sum(reduction_phases(traffic, elements, tier))

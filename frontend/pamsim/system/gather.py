@@ -13,23 +13,22 @@ from dataclasses import dataclass
 
 from pamsim.compiler import CompiledPart
 from pamsim.config.spec import SystemSpec
-from pamsim.system.exchange import Exchange, merge_ps, merged_elements, pins_ps
+from pamsim.system.exchange import Exchange, merge_ps, pins_ps
 
 
 @dataclass(frozen=True)
 class Gather:
     """Of one layer in one instance."""
 
-    merges: int  # of parts of tiers, the first tier's own included
-    delivered_bytes: int  # into the first tier's devices
-    partial_bytes: int  # (O, m, l) that tiers hand over: delivered_bytes
+    merges: int  # of whole (O, m, l), the first tier's own included
+    delivered_bytes: int  # (O, m, l) of other tiers, into the first tier's devices
     result_bytes: int  # out of them, divided, FP16
     delivery_ps: int
     merge_ps: int
     return_ps: int
 
 
-NOTHING = Gather(0, 0, 0, 0, 0, 0, 0)
+NOTHING = Gather(0, 0, 0, 0, 0, 0)
 
 
 def gather(
@@ -49,7 +48,8 @@ def gather(
         return NOTHING
     for number, query in enumerate(sorted(queries)):
         homes.setdefault(query, number % first.devices)
-    vector_bytes = parts[0].shard.model.value_dim * parts[0].shard.model.dtype_bytes
+    model = parts[0].shard.model
+    vector_bytes = model.value_dim * model.dtype_bytes
     for part, own in zip(parts, traffic, strict=True):
         for query, _ in own.partial_results:
             merges[homes[query]] += 1
@@ -62,13 +62,11 @@ def gather(
         return tuple(counts[d] for d in range(first.devices))
 
     most = max(Counter(q for own in traffic for q, _ in own.partial_results).values())
-    elements = merged_elements(parts[0].step)
     return Gather(
         merges=sum(merges.values()),
         delivered_bytes=sum(delivered.values()),
-        partial_bytes=sum(delivered.values()),
         result_bytes=sum(results.values()),
         delivery_ps=pins_ps(spread(delivered), first),
-        merge_ps=merge_ps(spread(merges), most, elements, first.device),
+        merge_ps=merge_ps(spread(merges), most, model.value_dim, first.device),
         return_ps=pins_ps(spread(results), first),
     )

@@ -10,14 +10,15 @@ side by side. After the last layer, the language-model head.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pamsim.config.spec import SystemSpec
+from pamsim.config.spec import SystemSpec, TierSpec
 from pamsim.energy.activity import StepActivity, TierActivity, idle
 from pamsim.model.spec import ModelSpec
-from pamsim.placement import make_shards
-from pamsim.system.exchange import merged_elements, reduction_ps
+from pamsim.placement import Shard, make_shards
+from pamsim.system.exchange import Exchange, merged_elements, reduction_ps
 from pamsim.system.parts import PartRun
 from pamsim.system.schedule import Task, latency_ps, schedule
 from pamsim.system.timeline import TierLayers, Timeline, shard_key, tier_layers
@@ -35,12 +36,23 @@ class TierResult:
 
 
 @dataclass(frozen=True)
+class Gathering:
+    """Reduction over tiers, in the first one; time of the replica where it takes longest."""
+
+    duration_ps: int
+    merges: int  # here and below: of all instances
+    delivered_bytes: int
+    result_bytes: int
+
+
+@dataclass(frozen=True)
 class StepResult:
     """A timeline, its length, and what energy needs to know of it."""
 
     latency_ps: int
     tasks: tuple[Task, ...]
     tiers: tuple[TierResult, ...]
+    gathering: Gathering
     activity: StepActivity
 
 
@@ -53,80 +65,102 @@ def step_timeline(
     """
     builder = Timeline(system)
     layers: dict[tuple[int, int], TierLayers] = {}
-    for shard in make_shards(model, step, system):
+    shards = make_shards(model, step, system)
+    for shard in shards:
         own = [r for r in runs if shard_key(r.part.shard) == shard_key(shard)]
         layers[shard_key(shard)] = tier_layers(system, own)
         builder.shard(shard, layers[shard_key(shard)])
     tasks = schedule(builder.activities)
     latency = latency_ps(tasks)
+    gathering = _gathering(shards, layers)
     tiers, activities = [], []
     for tier in system.tiers:
         mine = [r for r in runs if r.tier == tier.name]
+        activity, first = idle(tier.name), tier.name == system.tiers[0].name
         if mine:
-            tiers.append(_tier_result(system, mine, layers))
-            activities.append(_tier_activity(system, mine, layers))
-        elif moved := builder.offloaded_bytes.get(tier.name, 0):
-            activities.append(replace(idle(tier.name), offloaded_bytes=moved))
-    activity = StepActivity(
+            tiers.append(_tier_result(mine, layers, tier))
+            activity = _tier_activity(mine, layers, first=first)
+        if first and gathering.merges:
+            activity = replace(
+                activity,
+                result_bytes=activity.result_bytes
+                + gathering.delivered_bytes
+                + gathering.result_bytes,
+                gathered_merges=gathering.merges,
+                gathered_elements=model.value_dim,
+            )
+        if moved := builder.offloaded_bytes.get(tier.name, 0):
+            activity = replace(activity, offloaded_bytes=moved)
+        if activity != idle(tier.name):
+            activities.append(activity)
+    whole = StepActivity(
         latency_ps=latency,
         host_flops=builder.work.flops,
         host_bytes=builder.work.bytes,
         tiers=tuple(activities),
         interconnect_bytes=builder.interconnect_bytes,
     )
-    return StepResult(latency, tasks, tuple(tiers), activity)
+    return StepResult(latency, tasks, tuple(tiers), gathering, whole)
+
+
+def _gathering(shards: Sequence[Shard], layers: dict[tuple[int, int], TierLayers]) -> Gathering:
+    every = [(s, layer.gather) for s in shards for layer in layers[shard_key(s)].values()]
+    by_replica = Counter[int]()
+    for shard, gather in every:
+        by_replica[shard.replica] += gather.merge_ps
+    return Gathering(
+        duration_ps=max(by_replica.values(), default=0),
+        merges=sum(g.merges * s.copies for s, g in every),
+        delivered_bytes=sum(g.delivered_bytes * s.copies for s, g in every),
+        result_bytes=sum(g.result_bytes * s.copies for s, g in every),
+    )
 
 
 def _tier_result(
-    system: SystemSpec, runs: Sequence[PartRun], layers: dict[tuple[int, int], TierLayers]
+    runs: Sequence[PartRun], layers: dict[tuple[int, int], TierLayers], tier: TierSpec
 ) -> TierResult:
-    tier = system.tier(runs[0].tier)
-    attention: dict[int, int] = {}
-    reduction: dict[int, int] = {}
+    attention, reduction = Counter[int](), Counter[int]()  # by replica
     moved = 0
     for run in runs:
         shard, count = run.part.shard, len(run.part.share.layers)
-        layer = layers[shard_key(shard)][run.part.share.layers[0]]
-        traffic = layer.traffic[layer.runs.index(run)]
-        merging = reduction_ps(traffic, merged_elements(run.part.step), tier)
-        if tier.name == system.tiers[0].name:
-            merging += layer.gather.merge_ps
-            moved += layer.gather.partial_bytes * count * shard.copies
-        replica = shard.replica
-        attention[replica] = attention.get(replica, 0) + run.attention_ps
-        reduction[replica] = reduction.get(replica, 0) + merging * count
+        traffic = _traffic(run, layers)
+        attention[shard.replica] += run.attention_ps
+        reduction[shard.replica] += (
+            reduction_ps(traffic, merged_elements(run.part.step), tier) * count
+        )
         moved += traffic.partial_bytes * count * shard.copies
     slowest = max(attention, key=lambda r: (attention[r], -r))
     return TierResult(tier.name, attention[slowest], reduction[slowest], moved)
 
 
 def _tier_activity(
-    system: SystemSpec, runs: Sequence[PartRun], layers: dict[tuple[int, int], TierLayers]
+    runs: Sequence[PartRun], layers: dict[tuple[int, int], TierLayers], *, first: bool
 ) -> TierActivity:
-    first = runs[0].tier == system.tiers[0].name
-    total = dict.fromkeys(("attention", "query", "append", "result", "between", "merges"), 0)
+    """Of a tier's own attention; partial results leave for the first tier, but for its own."""
+    total = Counter[str]()
     for run in runs:
         times = len(run.part.share.layers) * run.part.shard.copies
-        layer = layers[shard_key(run.part.shard)][run.part.share.layers[0]]
-        traffic = layer.traffic[layer.runs.index(run)]
+        traffic = _traffic(run, layers)
         total["attention"] += run.layer_ps * times
         total["query"] += sum(traffic.query_bytes_by_device) * times
         total["append"] += sum(traffic.append_bytes_by_device) * times
-        leaving = sum(traffic.result_bytes_by_device)
-        if first:
-            leaving += layer.gather.result_bytes + layer.gather.delivered_bytes
-        else:
-            leaving += sum(traffic.partial_result_bytes_by_device)
-        total["result"] += leaving * times
+        total["result"] += sum(traffic.result_bytes_by_device) * times
+        total["partial"] += sum(traffic.partial_result_bytes_by_device) * times
         total["between"] += traffic.between_device_bytes * times
-        total["merges"] += (traffic.merges + (layer.gather.merges if first else 0)) * times
+        total["merges"] += traffic.merges * times
     return TierActivity(
         tier=runs[0].tier,
         attention_ps=total["attention"],
         query_bytes=total["query"],
         append_bytes=total["append"],
-        result_bytes=total["result"],
+        result_bytes=total["result"] + (0 if first else total["partial"]),
         between_device_bytes=total["between"],
         merges=total["merges"],
         merged_elements=merged_elements(runs[0].part.step),
     )
+
+
+def _traffic(run: PartRun, layers: dict[tuple[int, int], TierLayers]) -> Exchange:
+    """What a run's tier moves in one of its layers."""
+    layer = layers[shard_key(run.part.shard)][run.part.share.layers[0]]
+    return layer.traffic[layer.runs.index(run)]

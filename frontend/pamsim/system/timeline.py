@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pamsim.config.spec import SystemSpec, TierSpec
 from pamsim.placement import Shard
 from pamsim.system.collective import all_reduce_bytes, all_reduce_ps, hidden_bytes, transfer_ps
-from pamsim.system.exchange import Exchange, exchange, merged_elements, pins_ps, reduction_ps
+from pamsim.system.exchange import Exchange, exchange, merged_elements, pins_ps, reduction_phases
 from pamsim.system.gather import Gather, gather
 from pamsim.system.host_attention import bring_ps, host_layers
 from pamsim.system.parts import PartRun
@@ -148,8 +148,14 @@ class Timeline:
         phase("query_broadcast", link, lambda t, _, x: pins_ps(x.inward_by_device, t))
         phase(ATTENTION, lambda t: t.name, lambda _, r, __: r.layer_ps)
         phase(OUTSIDE, lambda t: f"{t.name} controllers", lambda _, r, __: r.part.step.outside_ps)
-        phase(REDUCTION, units,
-              lambda t, r, x: reduction_ps(x, merged_elements(r.part.step), t))  # fmt: skip
+        for stage, (task, resource) in enumerate(
+            ((REDUCTION, units), ("partial_exchange", link), (REDUCTION, units))
+        ):
+
+            def lasts(tier: TierSpec, run: PartRun, traffic: Exchange, at: int = stage) -> int:
+                return reduction_phases(traffic, merged_elements(run.part.step), tier)[at]
+
+            phase(task, resource, lasts)
         partials: Wait = ()
         for i, (tier, _, traffic) in enumerate(every):
             sent = traffic.partial_result_bytes_by_device

@@ -50,7 +50,7 @@ Command read_command(const pyr_command &source, int depth, int n_levels, int n_c
     require(source.scope >= 0 && source.scope < n_levels, who + "scope must be one of the levels");
     require(source.slot == kRowSlot || source.slot == kColumnSlot,
             who + "slot must be row or column");
-    require(source.cycles >= 1 && source.cycles <= kMaxLatency,
+    require(source.cycles >= 1,
             who + "cycles must be at least 1, not " + std::to_string(source.cycles));
     require(source.row_use >= 0 && source.row_use <= 4,
             who + "row_use must be one of the five uses");

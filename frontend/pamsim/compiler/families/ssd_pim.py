@@ -56,7 +56,7 @@ def compile_tier(
     if first_row is None:
         first_row = reserved_rows(model, system, share.tier)
     room = Room(len(share.layers), first_row)
-    tiles = place_tiles(model, share, tier, shape)
+    tiles = place_tiles(model, share.step.contexts, tier, shape)
     table = page_table(tiles, tier, room, shape)
     _check_write_buffer(model, share, system, tiles, room)
     segments: dict[int, list[Segment]] = {}

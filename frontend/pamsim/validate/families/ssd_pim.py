@@ -6,17 +6,18 @@ columns like a bank's, and their reduction unit merges 8 partial results in plac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
 from pamsim.config.spec import SystemSpec
-from pamsim.layout.region import Region, Segment
+from pamsim.layout.region import Segment
 from pamsim.layout.ssd_pages import COLUMN_BYTES, FAMILY, PLACES, planes_of
 from pamsim.layout.table import BlockTable
 from pamsim.model.spec import ModelSpec
-from pamsim.validate.functional import FunctionalVerdict, Mode, prove_with
 from pamsim.validate.functional_data import PairData
 from pamsim.validate.functional_run import PairRunner
 from pamsim.validate.functional_store import LANES
@@ -31,18 +32,11 @@ _CONTROLLER_UNIT = Unit(load(FAMILY).constants["controller"], 0)
 _NO_STREAM = 512  # planes without a stream of their own count from here
 
 
-def prove_function(
-    compiled: CompiledStep,
-    model: ModelSpec,
-    step: DecodeStep,
-    *,
-    seed: int = 0,
-    mode: Mode = "default",
-    scores: str = "random",
-) -> FunctionalVerdict:
-    """As pamsim.validate.prove_function."""
-    runner = SsdRunner(compiled, model.head_dim, model.group_size)
-    return prove_with(runner, model, step, seed=seed, mode=mode, scores=scores)
+def make_runner(
+    compiled: CompiledStep, model: ModelSpec, _append: Sequence[bool] | None = None
+) -> PairRunner:
+    """What runs the pairs of a compiled step, whose `held` says what is appended."""
+    return SsdRunner(compiled, model.head_dim, model.group_size)
 
 
 def prove_layout(
@@ -133,30 +127,51 @@ class SsdRunner(PairRunner):
             for number, a in enumerate(binding.appends)
             if (a.request, a.kv_head) == (request, kv_head)
         }
+        new = int(self.held.append[request])
+        if filling and not new:
+            raise IsaError(f"request {request} must be appended to elsewhere, not here")
         for segment in segments:
-            token = segment_tokens(segment)
-            slot, place = np.divmod(np.arange(len(token)), PLACES)
-            for value, (region,), vectors in (
-                (False, segment.key, data.key),
-                (True, segment.value, data.value),
-            ):
-                row, column = region.row(slot), self._column(region, slot, place)
-                stored = self._padded(vectors[token])
-                flash = np.ones(len(token), bool)
-                if filling and token[-1] == data.tokens - 1:  # the page that the new token is in
-                    page = next(number for number, own in filling.items() if own == value)
-                    flash = row != row[-1]
-                    before = ~flash & (token < data.tokens - 1)  # the new one comes by the append
-                    buffer: Pages = machine.memory(_CONTROLLER_UNIT)
-                    buffer.write(np.full(before.sum(), page), column[before], stored[before])
-                memory: Pages = machine.memory(self._unit(segment.group))
-                memory.write(row[flash], column[flash], stored[flash])
+            self._store(machine, segment, filling, data, data.tokens - new)
         queries = {n: self._padded(data.folded[head]) for n, (head, _, _) in numbers.items()}
         newest = {False: data.key[-1], True: data.value[-1]}
         appends = {number: self._padded(newest[value]) for number, value in filling.items()}
         result = machine.run(queries, appends, wanted=numbers.keys(), record=True)
         self._check_programmed(machine, segments, filling, data)
         return self._placed(result, program, segments, filling)
+
+    def _store(
+        self,
+        machine: Machine,
+        segment: Segment,
+        filling: dict[int, bool],
+        data: PairData,
+        old: int,
+    ) -> None:
+        """Writes the first `old` tokens where they lie: the page that is being filled in the write
+        buffer, all others in flash."""
+        token = segment_tokens(segment)
+        slot, place = np.divmod(np.arange(len(token)), PLACES)
+        flash, buffer = self._pages(machine, segment)
+        for value, (region,), vectors in (
+            (False, segment.key, data.key),
+            (True, segment.value, data.value),
+        ):
+            row, stored = region.row(slot), self._padded(vectors[token])
+            column = slot % region.slots_per_row * PLACES + place  # vector of the page
+            column = column * region.vector_columns
+            inside = known = token < old
+            if filling and token[-1] == data.tokens - 1:
+                page = next(number for number, own in filling.items() if own == value)
+                inside = known & (row != row[-1])
+                held = known & (row == row[-1])
+                buffer.write(np.full(held.sum(), page), column[held], stored[held])
+            flash.write(row[inside], column[inside], stored[inside])
+
+    def _pages(self, machine: Machine, segment: Segment) -> tuple[Pages, Pages]:
+        """Those of the segment's plane, and of the write buffer."""
+        units = self._unit(segment.group), _CONTROLLER_UNIT
+        flash, buffer = (cast(Pages, machine.memory(unit)) for unit in units)
+        return flash, buffer
 
     def _check_programmed(
         self,
@@ -169,12 +184,14 @@ class SsdRunner(PairRunner):
         segment = _newest(segments)
         if not filling or data.tokens % (segment.key[0].slots_per_row * PLACES):
             return
-        buffer, flash = machine.memory(_CONTROLLER_UNIT), machine.memory(self._unit(segment.group))
+        flash, buffer = self._pages(machine, segment)
         slot = -(-segment.tokens // PLACES) - 1
         for page, value in filling.items():
             (region,) = segment.value if value else segment.key
             if not np.array_equal(flash.page(int(region.row(slot))), buffer.page(page)):
-                raise IsaError(f"page {page} of the write buffer must be programmed when it is full")
+                raise IsaError(
+                    f"page {page} of the write buffer must be programmed when it is full"
+                )
 
     def _placed(
         self,
@@ -183,7 +200,7 @@ class SsdRunner(PairRunner):
         segments: list[Segment],
         filling: dict[int, bool],
     ) -> MachineResult:
-        """The result with events of the write buffer's pages at the rows that these are kept for."""
+        """The result, its events of the write buffer's pages at the rows these are kept for."""
         if not filling:
             return result
         last = _newest(segments)
@@ -217,10 +234,6 @@ class SsdRunner(PairRunner):
             key=tuple(replace(r, first_row=r.first_row + start) for r in segment.key),
             value=tuple(replace(r, first_row=r.first_row + start) for r in segment.value),
         )
-
-    def _column(self, region: Region, slot: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """First column in the page: vectors lie one after the other, place after place."""
-        return (slot % region.slots_per_row * PLACES + place) * region.vector_columns
 
     def _padded(self, vectors: np.ndarray) -> np.ndarray:
         missing = self.width - vectors.shape[-1]

@@ -1,7 +1,8 @@
 """NAND flash behind one bus: the rules of docs/ssd-pim-commands.md for the flash commands.
 
-A tick is a CK of the flash bus. Parameter names are those of the device's description. A page register
-with a sensed page in it is an open row of its plane; the cache register is followed beside it.
+A tick is a CK of the flash bus. Parameter names are those of the device's description. A page
+register with a sensed page in it is an open row of its plane; the cache register is followed beside
+it.
 """
 
 from __future__ import annotations

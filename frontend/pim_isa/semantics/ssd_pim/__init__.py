@@ -17,12 +17,12 @@ from pim_isa.table import InstructionTable
 LogicDie, Memory = Controller, Pages
 
 
-def Group(table: InstructionTable, stream: int, memory: Pages, die: Controller) -> Plane | Units:  # noqa: N802
+def Group(table: InstructionTable, stream: int, memory: Pages, die: Controller) -> Plane | Units:
     """What a stream runs on: the controller for stream 0, a plane for any other."""
     return Units(table, memory, die) if stream == CONTROLLER else Plane(stream, memory, die)
 
 
-def _on(kind: type, where: str, method: Callable[..., None]) -> Callable[..., None]:
+def _on(kind: type, where: str, method: Any) -> Callable[..., None]:
     def operation(group: Any, *operands: int) -> None:
         if not isinstance(group, kind):
             raise IsaError(f"instruction must run on {where}")

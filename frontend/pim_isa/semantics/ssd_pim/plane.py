@@ -30,7 +30,9 @@ class Plane:
         if self.page is None or self.page[0] != row:
             raise IsaError(f"CPY must find page {row} in the page register")
         if self.cache is not None:
-            raise IsaError(f"CPY must find the cache register empty, not page {self.cache[0]} in it")
+            raise IsaError(
+                f"CPY must find the cache register empty, not page {self.cache[0]} in it"
+            )
         self.cache, self.page = self.page, None
 
     def send(self, row: int) -> None:

@@ -1,7 +1,8 @@
 """The processing units of a flash channel in the controller, and their reduction unit.
 
-Vector i of a page is of PU i mod 8, slot i div 8. Each method is the pseudo-code of the instruction in
-tables/ssd_pim.toml, over all PUs and queries at once; the order of FP32 additions is the stated one.
+Vector i of a page is of PU i mod 8, slot i div 8. Each method is the pseudo-code of the instruction
+in tables/ssd_pim.toml, over all PUs and queries at once; the order of FP32 additions is the stated
+one.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class Units:
         self._record("sum", vectors)
 
     def _taken(self, name: str, vectors: int, kind: int, missing: float) -> np.ndarray:
-        """What the first slots hold, float32 [PUs, n, slots]; `missing` where there is no vector."""
+        """What the first slots hold, float32 [PUs, n, slots]; `missing` without a vector."""
         unit, slot = self._places(vectors)
         if (self.kind[unit, slot] != kind).any():
             raise IsaError(f"{name} must work on {_MADE_BY[kind]} of {vectors} vectors")
