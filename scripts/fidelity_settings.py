@@ -4,159 +4,147 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from fidelity_run import DDR, FULL, HBM, LIGHT, SSD, Job, Machine, change, measure, run_lines
+from fidelity_run import (
+    BETWEEN,
+    DDR,
+    FULL,
+    HBM,
+    LIGHT,
+    MHA,
+    SSD,
+    Job,
+    Machine,
+    change,
+    figure,
+    measure,
+    run_lines,
+)
 from sensitivity import table
 
 HBM_DEVICE, DDR_DEVICE, SSD_DEVICE = (f"tiers.{t}.device" for t in ("hbm", "ddr", "ssd"))
+DDR_PAGE = "[ddr-pim-commands](ddr-pim-commands.md)"
+SSD_PAGE = "[ssd-pim-commands](ssd-pim-commands.md)"
+WIDENED = f"{HBM_DEVICE}.pim.extra.packed_lanes=widened"
+PAGE_STEPS = 64  # tokens of 128 FP16 elements in a 16 KiB page: a step in so many fills it
+
+Setting = tuple[str, Machine, str]  # in words, the machine, where it is argued
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A choice in place of the base's, and where it is argued."""
-
-    words: str
-    machine: Machine
-    base: Machine
-    argued: str  # link
-
-    @property
-    def option(self) -> str:
-        """What it adds to the base's command line."""
-        if self.machine == self.base:
-            return self.machine.option
-        added = self.machine.overrides[len(self.base.overrides) :]
-        dtype = [f"--kv-dtype {self.machine.kv_dtype}"] if self.machine.kv_dtype else []
-        return " ".join([*(f"--set {o}" for o in added), *dtype])
+def fields() -> dict[str, str]:
+    page, rest = measure(MHA, SSD).attention_ms, measure(BETWEEN[0], SSD).attention_ms
+    return {
+        "full_runs_how": run_lines(FULL, "HOW"),
+        "hbm_table": settings_table(HBM, hbm_settings(), FULL),
+        "ddr_table": settings_table(DDR, ddr_settings(), FULL),
+        "append_runs": run_lines(BETWEEN, "HOW"),
+        "append_table": settings_table(DDR, append_settings(), BETWEEN),
+        "ssd_runs": run_lines(BETWEEN, "HOW"),
+        "ssd_table": settings_table(SSD, ssd_settings(), BETWEEN),
+        "ssd_context": f"{BETWEEN[0].context:,}",
+        "fill_ms": figure(page),
+        "plain_ms": figure(rest),
+        "fill_percent": f"{100 * (page - rest) / PAGE_STEPS / rest:.0f} %",
+        "light_runs": run_lines((LIGHT,), "HOW"),
+        "light_table": settings_table(HBM, light_settings(), (LIGHT,)),
+    }
 
 
 def decision(number: int) -> str:
     return f"[{number}](decisions.md)"
 
 
-def _family(base: Machine, words: str, rows: Sequence[tuple[str, Machine, str]]) -> list[Setting]:
-    first = Setting(words, base, base, "")
-    return [first, *(Setting(w, m, base, argued) for w, m, argued in rows)]
-
-
-def hbm_settings() -> list[Setting]:
-    gqa = HBM.but(f"{HBM_DEVICE}=hbm3-pam-gqa")
-    wide = f"{HBM_DEVICE}.pim.extra.packed_lanes=widened"
-    dtypes = [
-        (f"KV as {dtype}, {how}", machine.but(*sets, kv_dtype=dtype), argued)
-        for dtype, argued in (("fp8", decision(38)), ("int8", decision(40)), ("int4", decision(40)))
-        for how, machine, sets in (
-            ("16 lanes a cycle", HBM, ()),
-            ("lanes divided (`widened`)", HBM, (wide,)),
-        )
-    ]
-    return [
-        *_family(
-            HBM,
-            "**HBM-PIM**: 512 B shared by the queries, bus mode, all-bank refresh, `head-split`, FP16",
-            [
-                ("512 B for each query head of a group", gqa, decision(3)),
-                ("MACs 6 / 4 as far apart (power)", HBM.but(f"{HBM_DEVICE}=hbm3-pam-power"), decision(36)),
-                ("PUs with a sequencer", HBM.but(f"{HBM_DEVICE}=hbm3-pam-seq"), decision(33)),
-                (
-                    "sequencer, columns 6 / 4 as far apart",
-                    HBM.but(f"{HBM_DEVICE}=hbm3-pam-seq-power"),
-                    decision(36),
-                ),
-                ("refresh bank by bank", HBM.but(f"{HBM_DEVICE}=hbm3-pam-refpb"), decision(35)),
-                ("layout `head-fused`", HBM.but("layout=head-fused"), decision(28)),
-                ("layout `token-major`", HBM.but("layout=token-major"), decision(28)),
-                ("layout `naive`", HBM.but("layout=naive"), decision(27)),
-                *dtypes,
-            ],
-        ),
-        *(
-            Setting(f"512 B a query head, KV as int8, {how}", machine, HBM, decision(39))
-            for how, machine in (
-                ("16 lanes a cycle", gqa.but(kv_dtype="int8")),
-                ("`widened`", gqa.but(wide, kv_dtype="int8")),
-            )
-        ),
-    ]
-
-
-def ddr_settings() -> list[Setting]:
-    append = f"{DDR_DEVICE}.pim.extra.append_mode=grouped"
-    striped = DDR.but(f"{DDR_DEVICE}=ddr4-pam-striped")
-    return _family(
-        DDR,
-        "**DDR-PIM**: a token in a chip, masked appends, 128 B shared",
-        [
-            ("vectors striped over the chips", striped, "[ddr-pim-commands](ddr-pim-commands.md)"),
-            ("appends in groups of 8 tokens", DDR.but(append), "[ddr-pim-commands](ddr-pim-commands.md)"),
-            ("128 B for each query head of a group", DDR.but(f"{DDR_DEVICE}=ddr4-pam-gqa"), decision(3)),
-        ],
+def layouts() -> tuple[Setting, ...]:
+    return (
+        ("layout `head-fused`", HBM.but("layout=head-fused"), decision(28)),
+        ("layout `token-major`", HBM.but("layout=token-major"), decision(28)),
+        ("layout `naive`", HBM.but("layout=naive"), decision(27)),
     )
 
 
-def ssd_settings() -> list[Setting]:
-    page = "[ssd-pim-commands](ssd-pim-commands.md)"
-    return _family(
-        SSD,
-        "**SSD-PIM**: sense and transfer overlap by cache registers",
-        [
-            ("overlap of dies only", SSD.but(f"{SSD_DEVICE}=ssd-pam-nocache"), page),
-            ("no overlap in a channel", SSD.but(f"{SSD_DEVICE}=ssd-pam-serial"), page),
-        ],
+def hbm_settings() -> tuple[Setting, ...]:
+    def device(name: str) -> Machine:
+        return HBM.but(f"{HBM_DEVICE}={name}")
+
+    gqa = device("hbm3-pam-gqa")
+    return (
+        ("512 B shared, bus mode, refresh of all banks, `head-split`, FP16", HBM, ""),
+        ("512 B of PU buffer for each query head of a group", gqa, decision(3)),
+        ("power: MACs 6 / 4 as far apart", device("hbm3-pam-power"), decision(36)),
+        ("PUs with a sequencer", device("hbm3-pam-seq"), decision(33)),
+        ("sequencer, columns 6 / 4 as far apart", device("hbm3-pam-seq-power"), decision(36)),
+        ("refresh bank by bank", device("hbm3-pam-refpb"), decision(35)),
+        *layouts(),
+        ("KV fp8, PU takes 16 elements a cycle", HBM.but(kv_dtype="fp8"), decision(39)),
+        ("KV fp8, `widened`: 32", HBM.but(WIDENED, kv_dtype="fp8"), decision(39)),
+        ("KV int8, 16 elements a cycle", HBM.but(kv_dtype="int8"), decision(40)),
+        ("KV int8, `widened`: 32", HBM.but(WIDENED, kv_dtype="int8"), decision(40)),
+        ("KV int4, 16 elements a cycle", HBM.but(kv_dtype="int4"), decision(40)),
+        ("KV int4, `widened`: 64", HBM.but(WIDENED, kv_dtype="int4"), decision(40)),
+        ("512 B a query head, KV int8, 16 a cycle", gqa.but(kv_dtype="int8"), decision(39)),
+        ("512 B a query head, KV int8, `widened`: 32", gqa.but(WIDENED, kv_dtype="int8"),
+         decision(39)),
+    )  # fmt: skip
+
+
+def ddr_settings() -> tuple[Setting, ...]:
+    return (
+        ("a token in a chip (`chip`), 128 B shared", DDR, ""),
+        ("vectors over the chips (`striped`)", DDR.but(f"{DDR_DEVICE}=ddr4-pam-striped"), DDR_PAGE),
+        ("128 B for each query head of a group", DDR.but(f"{DDR_DEVICE}=ddr4-pam-gqa"),
+         decision(3)),
+    )  # fmt: skip
+
+
+def append_settings() -> tuple[Setting, ...]:
+    grouped = DDR.but(f"{DDR_DEVICE}.pim.extra.append_mode=grouped")
+    return (
+        ("`masked`: a token at once, 64 B on the bus for 8 B", DDR, ""),
+        ("`grouped`: when 8 tokens wait", grouped, DDR_PAGE),
     )
 
 
-def light_settings() -> list[Setting]:
-    """What matters where there are fewer tokens than would fill the banks."""
-    return _family(
-        HBM,
-        "`spread`, at least 128 tokens a bank, `head-split`",
-        [
-            ("at least 16 tokens a bank", HBM.but("spread_min_bank_tokens=16"), decision(14)),
-            ("at least 512 tokens a bank", HBM.but("spread_min_bank_tokens=512"), decision(14)),
-            ("every bank group (`all`)", HBM.but("spread=all"), decision(30)),
-            ("one channel a head (`channel`)", HBM.but("spread=channel"), decision(30)),
-            ("a head to a channel (`head-parallel`)", HBM.but("spread=head-parallel"), decision(31)),
-            ("layout `head-fused`", HBM.but("layout=head-fused"), decision(28)),
-            ("layout `token-major`", HBM.but("layout=token-major"), decision(28)),
-            ("layout `naive`", HBM.but("layout=naive"), decision(27)),
-        ],
+def ssd_settings() -> tuple[Setting, ...]:
+    return (
+        ("cache registers: sense and transfer of a plane overlap", SSD, ""),
+        ("only those of different dies overlap", SSD.but(f"{SSD_DEVICE}=ssd-pam-nocache"),
+         SSD_PAGE),
+        ("none overlap in a channel", SSD.but(f"{SSD_DEVICE}=ssd-pam-serial"), SSD_PAGE),
+    )  # fmt: skip
+
+
+def light_settings() -> tuple[Setting, ...]:
+    return (
+        ("spread `spread`, 128 tokens a bank, `head-split`", HBM, ""),
+        ("16 tokens a bank", HBM.but("spread_min_bank_tokens=16"), decision(14)),
+        ("512 tokens a bank", HBM.but("spread_min_bank_tokens=512"), decision(14)),
+        ("spread `all`: every bank group", HBM.but("spread=all"), decision(30)),
+        ("spread `channel`: one channel a head", HBM.but("spread=channel"), decision(30)),
+        ("spread `head-parallel`: channel i", HBM.but("spread=head-parallel"), decision(31)),
+        *layouts(),
     )
 
 
-def row(setting: Setting, jobs: Sequence[Job]) -> list[str]:
-    cells = []
-    for job in jobs:
-        now, base = measure(job, setting.machine), measure(job, setting.base)
-        for value, then in ((now.attention_ms, base.attention_ms), (now.energy_mj, base.energy_mj)):
-            if math.isnan(value) or math.isnan(then):
-                cells.append("not known")
-            else:
-                shown = f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-                cells.append(shown if setting.machine == setting.base else f"{shown} ({change(value, then)})")
-    return [setting.words, f"`{setting.option}`", setting.argued, *cells]
-
-
-def settings_table(settings: Sequence[Setting], jobs: Sequence[Job]) -> str:
-    head = ["setting", "how", "why"]
+def settings_table(base: Machine, settings: Sequence[Setting], jobs: Sequence[Job]) -> str:
+    head = ["setting", "HOW", "why"]
     for job in jobs:
         head += [f"{job.name}: attention ms", f"{job.name}: mJ a token"]
-    return table(head, [row(s, jobs) for s in settings], 2 * len(jobs))
+    body = []
+    for words, machine, argued in settings:
+        how = base.option if machine == base else " ".join(machine.changes(base))
+        body.append([words, f"`{how}`", argued, *effects(base, machine, jobs)])
+    return table(head, body, 2 * len(jobs))
 
 
-def section() -> str:
-    return "\n\n".join(
-        (
-            "## 2. What the named assumptions do",
-            "`attention` is attention in memory of all layers; `mJ a token` is the energy of the whole step "
-            "(projections included) over its batch. In brackets the change against the first line of the "
-            "block. Every smaller constant is varied in [sensitivity](sensitivity.md).",
-            run_lines(FULL, "HOW"),
-            settings_table([*hbm_settings(), *ddr_settings(), *ssd_settings()], FULL),
-            "The jobs above fill every bank group, so the spread does nothing to them. With a small batch "
-            "it decides:",
-            run_lines((LIGHT,), "HOW"),
-            settings_table(light_settings(), (LIGHT,)),
-        )
-    )
+def effects(base: Machine, machine: Machine, jobs: Sequence[Job]) -> list[str]:
+    """Attention and energy of each job, with their change against the base."""
+    cells = []
+    for job in jobs:
+        now, then = measure(job, machine), measure(job, base)
+        for value, before in (
+            (now.attention_ms, then.attention_ms),
+            (now.token_mj, then.token_mj),
+        ):
+            changed = "" if machine == base else f" ({change(value, before)})"
+            cells.append("not known" if math.isnan(value) else figure(value) + changed)
+    return cells

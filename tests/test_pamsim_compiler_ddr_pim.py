@@ -230,6 +230,10 @@ def test_refusals_say_what_is_wrong() -> None:
 
     with pytest.raises(InputError, match="head_dim of small must be at most 512, which a row"):
         compile_small(model(1, 1, 520), (16,), system())
+    # striped: 8 B of a PU's 128 B for every 32 elements, and an FP32 score: 15 x 8 + 4 <= 128
+    compile_small(model(1, 1, 480), (16,), system("ddr4-pam-striped"))
+    with pytest.raises(InputError, match="head_dim of small must be at most 480, which the chips'"):
+        compile_small(model(1, 1, 481), (16,), system("ddr4-pam-striped"))
     with pytest.raises(InputError, match="kv_layout of ddr4-pam must be 'chip' or 'striped'"):
         compile_small(model(1, 1, 64), (16,), system(kv_layout="diagonal"))
     with pytest.raises(InputError, match="softcap of small must be what DDR-PIM's units compute"):

@@ -182,10 +182,12 @@ def test_two_planes_of_a_die_sense_side_by_side() -> None:
 # -- what the checker finds ----------------------------------------------------------------------
 
 
-def edited(log: np.ndarray, command: int, tick: int | None = None, **change: int) -> np.ndarray:
-    """The log with its last `command` at another tick, or another row; in order of time."""
+def edited(
+    log: np.ndarray, command: int, which: int, tick: int | None = None, **change: int
+) -> np.ndarray:
+    """The log with one `command` at another tick, or another row; in order of time."""
     log = log.copy()
-    at = np.flatnonzero(log["command"] == command)[-1]
+    at = np.flatnonzero(log["command"] == command)[which]
     if tick is not None:
         log["tick"][at] += tick
     for place, value in change.items():
@@ -194,19 +196,20 @@ def edited(log: np.ndarray, command: int, tick: int | None = None, **change: int
 
 
 @pytest.mark.parametrize(
-    ("command", "tick", "rule"),
+    ("command", "which", "tick", "rule"),
     [
-        ("CACHE", -3, "NAND tR"),
-        ("XFER", -1, "NAND page transfer"),
-        ("READ", -4, "NAND command"),
+        ("CACHE", -1, -3, "NAND tR"),
+        ("XFER", 1, -1, "NAND page transfer"),  # of the second die, behind the first one's
+        ("XFER", -1, -1, "NAND tCBSY"),
+        ("READ", 1, -4, "NAND command"),
     ],
 )
-def test_a_command_too_early_is_found(command: str, tick: int, rule: str) -> None:
+def test_a_command_too_early_is_found(command: str, which: int, tick: int, rule: str) -> None:
     device = short_device()
     found = run(reads("cache", ALL_DIES, 3), device)
     number = found.description.command_index(command)
     assert found.result.log is not None
-    verdict = check(found, device, edited(found.result.log, number, tick))
+    verdict = check(found, device, edited(found.result.log, number, which, tick))
     assert verdict.verdict == "violated"
     assert rule in verdict.by_rule, verdict.by_rule
 
@@ -220,7 +223,7 @@ def test_another_page_is_found(command: str, rule: str) -> None:
     found = run(reads("cache", ALL_DIES, 3), device)
     assert found.result.log is not None
     number = found.description.command_index(command)
-    verdict = check(found, device, edited(found.result.log, number, a3=4000))
+    verdict = check(found, device, edited(found.result.log, number, -1, a3=4000))
     assert rule in verdict.by_rule, verdict.by_rule
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pamsim.compiler.compiled import CompiledStep
-from pamsim.config.spec import DeviceSpec, SystemSpec, TierSpec
+from pamsim.config.spec import DeviceSpec, HostSpec, LinkSpec, SystemSpec, TierSpec
 from pamsim.energy.activity import StepActivity, TierActivity, idle
 from pamsim.energy.background import background_terms
 from pamsim.energy.commands import command_work, pins_by_command
@@ -117,15 +117,15 @@ def account(
         )  # fmt: skip
         terms += _pin_terms(tier_activity, system, lookup)
         terms += background_terms(tier, tier_runs, system, activity, tier_activity, lookup)
-        terms += _offload_terms(tier, tier_activity.offloaded_bytes, lookup)
+        terms += _stream_terms("offload", tier, tier_activity.offloaded_bytes, lookup)
         missing += lookup.missing
     weights_device = system.tier(system.weights_tier).device
     lookup = Lookup(weights_device.name, weights_device.energy)
     terms += _host_terms(system, activity, lookup, missing)
-    missing += [m for m in lookup.missing if m not in missing]
+    missing += lookup.missing
     terms += _interconnect_terms(system, activity, missing)
     if missing:
-        return EnergyAccount((), tuple(missing))
+        return EnergyAccount((), tuple(dict.fromkeys(missing)))
     return EnergyAccount(tuple(t for t in terms if t.count))
 
 
@@ -200,7 +200,6 @@ def _mac_buffer_terms(
 def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> Iterable[EnergyTerm]:
     charged = pins_by_command(system.tier(activity.tier).device)
     link = system.tier(activity.tier).link
-    link_source = "; ".join(f"{c.name}: {c.source}" for c in link.constants if "energy" in c.name)
     for name, crossings in (
         ("query_broadcast", activity.query_bytes),
         ("append_transfer", activity.append_bytes),
@@ -229,25 +228,38 @@ def _pin_terms(activity: TierActivity, system: SystemSpec, lookup: Lookup) -> It
                 "bit",
                 "link",
                 bits(crossings),
-                link_source,
+                _energy_source(link),
             )
 
 
-def _offload_terms(tier: TierSpec, size: int, lookup: Lookup) -> Iterable[EnergyTerm]:
-    """KV cache that the host attends over: read in its tier, sent over the tier's link."""
+def _stream_terms(what: str, tier: TierSpec, size: int, lookup: Lookup) -> Iterable[EnergyTerm]:
+    """Bytes that stream between a tier's banks and the host, rows opened and read to their end.
+
+    Writes cost what reads do: few of the bytes are written.
+    """
     if not size:
         return
-    yield EnergyTerm(
-        tier.name, "offload_read", lookup.value(*READ_PATH), "bit", "channel", bits(size),
-        lookup.source(*READ_PATH),
-    )  # fmt: skip
-    if tier.link.energy_pj_per_bit is None:
+    opened = -(-size // tier.device.organisation.row_bytes)
+    for name, constants, per, scope, count in (
+        ("read", READ_PATH, "bit", "channel", bits(size)),
+        ("transfer", ("interposer_pj_per_bit",), "bit", "stack", bits(size)),
+        ("activate", ("act_pre_pj",), "bank activate", "bank", opened),
+    ):
+        yield EnergyTerm(
+            tier.name, f"{what}_{name}", lookup.value(*constants), per, scope, count,
+            lookup.source(*constants),
+        )  # fmt: skip
+    energy = tier.link.energy_pj_per_bit
+    if energy is None:
         lookup.missing.append(f"{tier.link.name}: energy")
-        return
-    source = "; ".join(c.source for c in tier.link.constants if "energy" in c.name)
-    yield EnergyTerm(
-        tier.name, "offload_link", tier.link.energy_pj_per_bit, "bit", "link", bits(size), source
-    )
+    elif energy:
+        yield EnergyTerm(
+            tier.name, f"{what}_link", energy, "bit", "link", bits(size), _energy_source(tier.link)
+        )
+
+
+def _energy_source(described: LinkSpec | HostSpec) -> str:
+    return "; ".join(c.source for c in described.constants if "energy" in c.name)
 
 
 def _interconnect_terms(
@@ -259,10 +271,9 @@ def _interconnect_terms(
     if link.energy_pj_per_bit is None:
         missing.append(f"{link.name}: energy")
         return
-    source = "; ".join(c.source for c in link.constants if "energy" in c.name)
     yield EnergyTerm(
         "interconnect", link.name, link.energy_pj_per_bit, "bit", "link",
-        bits(activity.interconnect_bytes), source,
+        bits(activity.interconnect_bytes), _energy_source(link),
     )  # fmt: skip
 
 
@@ -270,50 +281,15 @@ def _host_terms(
     system: SystemSpec, activity: StepActivity, lookup: Lookup, missing: list[str]
 ) -> Iterable[EnergyTerm]:
     host = system.host
-    source = "; ".join(c.source for c in host.constants if "energy" in c.name)
     if host.energy_pj_per_flop is None:
         missing.append(f"{host.name}: energy")
     else:
         yield EnergyTerm(
-            "host",
-            "arithmetic",
-            host.energy_pj_per_flop,
-            "flop",
-            "host",
-            activity.host_flops,
-            source,
-        )
+            "host", "arithmetic", host.energy_pj_per_flop, "flop", "host", activity.host_flops,
+            _energy_source(host),
+        )  # fmt: skip
     if host.memory_bytes_per_second is not None:
         missing.append(f"{host.name}: energy of its own memory")
         return
-    tier = system.weights_tier
-    host_bits = bits(activity.host_bytes)
-    yield EnergyTerm(
-        tier,
-        "host_memory_read",
-        lookup.value(*READ_PATH),
-        "bit",
-        "channel",
-        host_bits,
-        lookup.source(*READ_PATH),
-    )
-    yield EnergyTerm(
-        tier,
-        "host_memory_transfer",
-        lookup.value("interposer_pj_per_bit"),
-        "bit",
-        "stack",
-        host_bits,
-        lookup.source("interposer_pj_per_bit"),
-    )
-    # Weights are streamed row by row: every activated row is read to its end.
-    row_bytes = system.tier(tier).device.organisation.row_bytes
-    yield EnergyTerm(
-        tier,
-        "host_memory_activate",
-        lookup.value("act_pre_pj"),
-        "bank activate",
-        "bank",
-        -(-activity.host_bytes // row_bytes),
-        lookup.source("act_pre_pj"),
-    )
+    tier = system.tier(system.weights_tier)
+    yield from _stream_terms("host_memory", tier, activity.host_bytes, lookup)

@@ -109,11 +109,11 @@ def _residency_ps(runs: Sequence[ChannelRun], nodes: int) -> tuple[int, int, int
         residency, rate = run.result.residency, run.description.ticks_per_second
         parts = len(residency.active)
         active, precharged, refreshing = (
-            int(state.sum()) * nodes // parts
+            int(state.sum()) * nodes
             for state in (residency.active, residency.precharged, residency.refreshing)
         )
-        further = max(0, int(residency.open_bank_ticks.sum()) - active)
-        ticks = (active, precharged, refreshing, further, run.result.ticks * nodes)
+        further = max(0, int(residency.open_bank_ticks.sum()) * parts - active)
+        ticks = (active, precharged, refreshing, further, run.result.ticks * nodes * parts)
         for i, t in enumerate(ticks):
-            totals[i] += t * multiplicity * PS_PER_SECOND // rate
+            totals[i] += t * multiplicity * PS_PER_SECOND // (rate * parts)
     return totals[0], totals[1], totals[2], totals[3], totals[4]

@@ -14,6 +14,7 @@ from pamsim.report.read import read_result, result_file, structure_faults
 from pamsim.report.text import sha256_bytes, sha256_of
 
 RELATIVE_TOLERANCE = 1e-12
+MERGING = ("reduction", "partial_exchange", "tier_reduction")
 
 
 def check_result(path: Path) -> list[str]:
@@ -72,11 +73,34 @@ def _tier(name: str, tier: dict[str, Any]) -> Iterator[str]:
         yield from _differs(f"{name}.peak_fraction", tier["peak_fraction"], share)
     if tier["peak_fraction"] > 1 + RELATIVE_TOLERANCE:
         yield f"{name}.peak_fraction must be at most 1, not {tier['peak_fraction']!r}"
+    yield from _parts(name, tier)
+
+
+def _parts(name: str, tier: dict[str, Any]) -> Iterator[str]:
+    """What the channels say against the parts of the step that they belong to."""
+    parts = tier["parts"]
     runs = [(c["part"], c["program_sha"]) for c in tier["channels"]]
     if len(set(runs)) != len(runs):
         yield f"{name}.channels: a program must appear once in a part"
-    if any(part >= len(tier["parts"]) for part, _ in runs):
-        yield f"{name}.channels: part must be one of the {len(tier['parts'])} parts"
+    if any(part >= len(parts) for part, _ in runs):
+        yield f"{name}.channels: part must be one of the {len(parts)} parts"
+        return
+    counts = [0] * len(parts)
+    for i, channel in enumerate(tier["channels"]):
+        part = parts[channel["part"]]
+        counts[channel["part"]] += channel["count"]
+        if channel["layers"] != len(part["layers"]):
+            yield f"{name}.channels[{i}].layers must be the {len(part['layers'])} of its part"
+        if not part["instances"] or channel["count"] % part["instances"]:
+            yield f"{name}.channels[{i}].count must be of {part['instances']} equal instances"
+    by_shard: dict[tuple[int, int], list[int]] = {}
+    for part, count in zip(parts, counts, strict=True):
+        by_shard.setdefault((part["stage"], part["replica"]), []).append(count)
+    least, most = sum(map(max, by_shard.values())), sum(map(sum, by_shard.values()))
+    if not least <= tier["busy_channels"] <= most:
+        yield f"{name}.busy_channels must be from {least} to {most}, not {tier['busy_channels']}"
+    if (tier["busy_channels"] + tier["idle_channels"]) % max(1, tier["devices"]):
+        yield f"{name}: busy_channels and idle_channels must be those of {tier['devices']} devices"
 
 
 def _channel(name: str, channel: dict[str, Any]) -> Iterator[str]:
@@ -171,6 +195,10 @@ def _reduction(document: dict[str, Any]) -> Iterator[str]:
     whole = attention + reduction["latency_ns"]
     share = reduction["latency_ns"] / whole if whole else 0.0
     yield from _differs("reduction.share", reduction["share"], share)
+    if {p["replica"] for t in document["tiers"].values() for p in t["parts"]} <= {0}:
+        tasks = [t for t in document["timeline"] if t["task"] in MERGING]
+        found = sum(round((t["end_ns"] - t["start_ns"]) * 1000) for t in tasks) / 1000
+        yield from _differs("reduction.latency_ns", reduction["latency_ns"], found)
 
 
 def _verdicts(document: dict[str, Any]) -> Iterator[str]:

@@ -169,9 +169,8 @@ def _busy_channels(document: Document) -> float | None:
     tiers = document["tiers"].values()
     if not tiers:
         return None
-    idle = sum(t["idle_channels"] for t in tiers)
-    busy = sum(c["count"] for t in tiers for c in t["channels"] if c["part"] == 0)
-    return busy / (busy + idle) if busy else None
+    busy = sum(t["busy_channels"] for t in tiers)
+    return busy / (busy + sum(t["idle_channels"] for t in tiers))
 
 
 FIGURES: dict[str, Callable[[Document], float | None]] = {

@@ -107,6 +107,7 @@ def tier_entry(runs: Sequence[PartRun], tier: TierResult, e: Evaluation) -> dict
     latency_ns = ps_to_ns(tier.attention_ps)
     peak = spec.device.peak_bytes_per_second * devices / GIGA
     bandwidth = internal / latency_ns if tier.attention_ps else 0.0
+    busy = busy_channels(runs)
     return {
         "latency_ns": latency_ns,
         "devices": devices,
@@ -115,7 +116,8 @@ def tier_entry(runs: Sequence[PartRun], tier: TierResult, e: Evaluation) -> dict
         "peak_rule": f"{spec.device.peak_rule}, x {devices} devices",
         "bandwidth_gbps": bandwidth,
         "peak_fraction": bandwidth / peak,
-        "idle_channels": max(r.part.step.idle_channels * r.part.shard.copies for r in runs),
+        "busy_channels": busy,
+        "idle_channels": spec.channels * e.system.instances - busy,
         "tiling": {
             "queries": first.tiling.queries,
             "tokens": first.tiling.tokens,
@@ -153,6 +155,18 @@ def kv_tokens(runs: Sequence[PartRun], system: SystemSpec) -> int:
         held[key] = max(held.get(key, 0), tokens)
     stages = {stage for stage, _ in held}
     return max(sum(n for (stage, _), n in held.items() if stage == own) for own in stages)
+
+
+def busy_channels(runs: Sequence[PartRun]) -> int:
+    """Channels of a tier, of all instances, that have a program in some layer."""
+    held: dict[tuple[int, int], set[int]] = {}  # by stage and replica
+    copies = {}
+    for run in runs:
+        key = run.part.shard.stage, run.part.shard.replica
+        copies[key] = run.part.shard.copies
+        used = held.setdefault(key, set())
+        used.update(b.channel for p in run.part.step.programs for b in p.bindings)
+    return sum(len(used) * copies[key] for key, used in held.items())
 
 
 def multiplicity(channel: dict[str, Any]) -> int:

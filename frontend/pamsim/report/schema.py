@@ -84,6 +84,7 @@ class Tier(_Part):
     peak_rule: str
     bandwidth_gbps: Amount = Field(description="bytes_internal of all runs / latency_ns")
     peak_fraction: Amount
+    busy_channels: Count = Field(description="with a program in some layer, of all instances")
     idle_channels: Count
     tiling: Tiling
     parts: list[TierPart]

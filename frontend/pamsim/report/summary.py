@@ -28,6 +28,10 @@ def print_summary(document: dict[str, Any], console: Console, directory: str) ->
             f", batch {workload['batch']}, {words.contexts_words(workload['contexts'])}",
         )
     )
+    held = {name: tier["kv_tokens"] for name, tier in document["tiers"].items()}
+    if len(held) > 1:
+        shares = (f"{name.upper()} {n / sum(held.values()):.1%}" for name, n in held.items())
+        console.print(f"KV cache: {', '.join(shares)}", highlight=False)
     _section(
         console,
         f"One decode step takes {words.duration(document['latency_ns'])}",
@@ -105,7 +109,7 @@ def _tier_title(name: str, tier: dict[str, Any]) -> str:
 def _bandwidth(tier: dict[str, Any], console: Console) -> Iterable[Text]:
     yield from _wrapped(f"peak: {tier['peak_rule']}", console)
     channels = tier["channels"]
-    busy = sum(c["count"] for c in channels)
+    busy = tier["busy_channels"]
     useful = sum(c["bytes_useful"] * multiplicity(c) for c in channels)
     internal = sum(c["bytes_internal"] * multiplicity(c) for c in channels)
     line = f"{busy} of {busy + tier['idle_channels']} channels busy"

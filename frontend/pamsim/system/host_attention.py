@@ -2,7 +2,8 @@
 
 A baseline: no device computes. KV of tiers other than the weights' is brought over their links,
 layer by layer, while the host works on the layers before (two buffers: the transfer of a layer
-waits until the layer two before has been attended). The host's attention is a roofline of reading
+waits until the layer two before has been attended); it is written to the host's memory and read
+from there like the rest. The host's attention is a roofline of reading
 every K and V once and of two multiply-adds an element and query head (FlashDecoding, Dao et al.,
 2023: IO-aware attention reads KV once).
 """
@@ -15,7 +16,7 @@ from pamsim.config.spec import SystemSpec, TierSpec
 from pamsim.model.spec import ModelSpec
 from pamsim.placement import Shard, TierShare, tier_shares
 from pamsim.system.clock import rate_to_ps
-from pamsim.system.roofline import HostWork
+from pamsim.system.roofline import HostWork, external_bandwidth
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,13 @@ def host_layers(shard: Shard, system: SystemSpec) -> dict[int, HostLayer]:
     found: dict[int, HostLayer] = {}
     for layers, shares in by_layers.items():
         tokens = sum(s.kv_tokens for s in shares)
-        layer = HostLayer(
-            attention_work(shard.model, tokens),
-            tuple(
-                (system.tier(s.tier), s.kv_tokens * shard.model.kv_bytes_per_token_layer)
-                for s in shares
-                if s.tier != system.weights_tier
-            ),
+        brought = tuple(
+            (system.tier(s.tier), s.kv_tokens * shard.model.kv_bytes_per_token_layer)
+            for s in shares
+            if s.tier != system.weights_tier
         )
+        written = HostWork(0, 0, sum(size for _, size in brought))
+        layer = HostLayer(attention_work(shard.model, tokens) + written, brought)
         found |= dict.fromkeys(layers, layer)
     return found
 
@@ -53,6 +53,5 @@ def attention_work(model: ModelSpec, tokens: int) -> HostWork:
 
 
 def bring_ps(tier: TierSpec, size: int) -> int:
-    """Time of `size` bytes from a tier to the host: the slower of its devices and its link."""
-    rate = min(tier.link.bytes_per_second, tier.devices * tier.device.external_bytes_per_second)
-    return tier.link.latency_ps + rate_to_ps(size, rate)
+    """Time of `size` bytes from a tier to the host."""
+    return tier.link.latency_ps + rate_to_ps(size, external_bandwidth(tier))

@@ -25,7 +25,7 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
-from pamsim.config.spec import HostSpec, SystemSpec
+from pamsim.config.spec import HostSpec, SystemSpec, TierSpec
 from pamsim.model.parts import ExpertSpec
 from pamsim.model.spec import ModelSpec
 from pamsim.model.weights import (
@@ -129,11 +129,16 @@ def head_work(model: ModelSpec, batch: int) -> HostWork:
 
 
 def weight_bandwidth(system: SystemSpec) -> int:
-    """Bytes per second at which the host reads weights: its own memory, else the weights' tier."""
+    """Bytes per second at which the host reads weights: of its own memory, else of the weights'
+    tier over its link."""
     if system.host.memory_bytes_per_second is not None:
         return system.host.memory_bytes_per_second
-    tier = system.tier(system.weights_tier)
-    return tier.devices * tier.device.external_bytes_per_second
+    return external_bandwidth(system.tier(system.weights_tier))
+
+
+def external_bandwidth(tier: TierSpec) -> int:
+    """Bytes per second between a tier and the host: the slower of its devices and its link."""
+    return min(tier.link.bytes_per_second, tier.devices * tier.device.external_bytes_per_second)
 
 
 def host_time_ps(work: HostWork, host: HostSpec, bytes_per_second: int) -> int:

@@ -67,7 +67,8 @@ class Checker:
             self._table,
         )
         self._missing = self._pairs.missing
-        self._notes = () if refresh else ("refresh intervals not held: the run refreshes nothing",)
+        idle = self.family.refresh is not None and not refresh
+        self._notes = ("refresh intervals not held: the run refreshes nothing",) if idle else ()
         self._refresh = self._refresh_checker(device, derived, refresh)
         if self._refresh is None:
             for check in (Check.REFRESH_INTERVAL, Check.REFRESH_LIMIT, Check.REFRESH_TURN):

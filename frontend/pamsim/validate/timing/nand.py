@@ -114,7 +114,7 @@ IN_TURNS = (
 
 def on_device(family: Family, device: DeviceSpec) -> Family:
     """The rules by what of sense and transfer overlaps."""
-    overlap = device.pim.extra["overlap"]
+    overlap = device.pim.extra.get("overlap", "cache")
     if overlap == "cache":
         return family
     uses = {"CACHE": RowUse.ACCESS, "XFER": RowUse.ACCESS_CLOSE}
