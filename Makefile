@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NATIVE := $(wildcard frontend/pyramulator/native/*) frontend/pyramulator/_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench generate sensitivity bridge sanitize fuzz clean
+.PHONY: help install demo test check bench generate sensitivity fidelity bridge sanitize fuzz clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,7 @@ check: $(STAMP) ## lint, types, import layering, generated files up to date
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
 	$(BIN)/python scripts/sensitivity.py --check
+	$(BIN)/python scripts/fidelity.py --check
 
 generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas, the README's result)
 	$(BIN)/python scripts/generate.py
@@ -37,10 +38,14 @@ generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schema
 sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
 	$(BIN)/python scripts/sensitivity.py
 
-bench: $(STAMP) ## measure: engine, bridge, main job, batches
+fidelity: $(STAMP) ## measure what docs/fidelity.md says, beside papers and simulators
+	$(BIN)/python scripts/fidelity.py
+
+bench: $(STAMP) ## measure: engine, bridge, main job, compiler and proofs, batches
 	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_bridge.py
 	$(BIN)/python scripts/bench_job.py
+	$(BIN)/python scripts/bench_python.py
 	$(BIN)/python scripts/bench_batch.py
 
 bridge: $(STAMP) ## hold the engine against Ramulator 2.1 (RAMULATOR2_ROOT): 50,000 random cases

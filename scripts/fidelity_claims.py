@@ -49,8 +49,10 @@ RATES = {
 def fields() -> dict[str, str]:
     pam, centralised = measure(MHA, HBM), measure(MHA, ATTACC)
     here, there = sum(moved(pam)), sum(moved(centralised))
+    sums = [ssd_of_sum(layer_us(case)) for case in LAYERED]
     return {
         "reduction_table": reduction_table(),
+        "ddr_burst_share": share(ddr_burst_share()),
         "transfer_table": transfer_table(),
         "attacc_run": f"{MHA.option} {ATTACC.option}",
         "attacc_moved": figure(there / 1e6),
@@ -59,6 +61,8 @@ def fields() -> dict[str, str]:
         "rates_table": rates_table(),
         "power_gbps": figure(achieved(MHA, load_device("hbm3-pam-power"))),
         "layered_table": layered_table(),
+        "layered_low": share(min(sums)),
+        "layered_high": share(max(sums)),
         **round_fields(),
     }
 
@@ -87,6 +91,15 @@ def attention_without(job: Job, machine: Machine) -> float:
     """Attention of a step without the reduction units' instructions, in ms."""
     bare = [without_reduction(part) for part in parts_of(job, machine)]
     return sum(run.attention_ps for run in simulate_parts(bare, threads=1)) / PS_PER_MS
+
+
+def ddr_burst_share() -> float:
+    """Of a run, what REDCB of all ranks keep the DIMM's data bus."""
+    measured = measure(MHA, DDR)
+    (channel,) = measured.tier()["channels"]
+    device = measured.system.tiers[0].device
+    busy = channel["commands"]["REDCB"] * device.timing_ck["nBL"]
+    return float(busy * device.ticks_per_ck / channel["ticks"])
 
 
 def without_reduction(part: CompiledPart) -> CompiledPart:
@@ -176,9 +189,7 @@ def layered_table() -> str:
         document = measure(case.job, case.machine).document
         tiers = document["tiers"]
         tokens = {tier: tiers[tier]["kv_tokens"] for tier in RATES}
-        layer_us = {
-            tier: max(part["latency_ns"] for part in tiers[tier]["parts"]) / 1e3 for tier in RATES
-        }
+        taken = layer_us(case)
         by_rates = {tier: tokens[tier] / (n * gbps) for tier, (_, n, gbps) in RATES.items()}
         waited = sum(
             task["end_ns"] - task["start_ns"]
@@ -186,15 +197,26 @@ def layered_table() -> str:
             if task["critical"] and task["task"] == "attention" and task["resource"].endswith("ssd")
         )
         body.append([
-            f"{case.job.model}, {case.words}", f"`pamsim run {case.job.option} {case.machine.option}`",
+            f"{case.job.model}, {case.words}",
+            f"`pamsim run {case.job.option} {case.machine.option}`",
             joined([f"{100 * n / sum(tokens.values()):.0f}" for n in tokens.values()]),
-            joined([figure(us) for us in layer_us.values()]),
-            share(layer_us["ssd"] / sum(layer_us.values())),
+            joined([figure(us) for us in taken.values()]),
+            share(ssd_of_sum(taken)),
             share(waited / document["latency_ns"]),
             share(by_rates["ssd"] / sum(by_rates.values())),
         ])  # fmt: skip
     head = ["model", "how", "% of KV", "us a layer", "of the sum", "of the step", "by PAM's rates"]
     return table(head, body, 5)
+
+
+def layer_us(case: Layered) -> dict[str, float]:
+    """Attention of one layer by tier, in the slowest instance, in us."""
+    tiers = measure(case.job, case.machine).document["tiers"]
+    return {t: max(part["latency_ns"] for part in tiers[t]["parts"]) / 1e3 for t in RATES}
+
+
+def ssd_of_sum(taken: dict[str, float]) -> float:
+    return taken["ssd"] / sum(taken.values())
 
 
 ROUND = Job("", "llama-3-70b", 8192, 1)
@@ -204,12 +226,12 @@ ROUND_MACHINE = Machine("pam-node", ("tiers.hbm.kv_gib=1.25", "tiers.ddr.kv_gib=
 def round_fields() -> dict[str, str]:
     """Few tokens in the SSD: how long a layer waits for them."""
     parts = measure(ROUND, ROUND_MACHINE).tier("ssd")["parts"]
-    layer_us = max(part["latency_ns"] for part in parts) / 1e3
+    slowest_us = max(part["latency_ns"] for part in parts) / 1e3
     step_ms = sum(part["latency_ns"] * len(part["layers"]) for part in parts) / NS_PER_MS
     return {
         "round_run": f"{ROUND.option} {ROUND_MACHINE.option}",
         "round_tokens": str(max(part["kv_tokens"] for part in parts)),
-        "round_us": f"{layer_us:.1f}",
+        "round_us": f"{slowest_us:.1f}",
         "round_stage_ms": f"{step_ms / len(parts):.1f}",
         "round_step_ms": f"{step_ms:.1f}",
     }

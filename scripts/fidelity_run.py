@@ -155,7 +155,7 @@ def share(value: float) -> str:
 
 def figure(value: float) -> str:
     """Three digits, or all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def joined(values: Sequence[str]) -> str:

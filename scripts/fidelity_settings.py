@@ -22,6 +22,8 @@ from fidelity_run import (
 )
 from sensitivity import table
 
+from pamsim.model import load_model
+
 HBM_DEVICE, DDR_DEVICE, SSD_DEVICE = (f"tiers.{t}.device" for t in ("hbm", "ddr", "ssd"))
 DDR_PAGE = "[ddr-pim-commands](ddr-pim-commands.md)"
 SSD_PAGE = "[ssd-pim-commands](ssd-pim-commands.md)"
@@ -31,8 +33,15 @@ PAGE_STEPS = 64  # tokens of 128 FP16 elements in a 16 KiB page: a step in so ma
 Setting = tuple[str, Machine, str]  # in words, the machine, where it is argued
 
 
+DIES = 32  # of a drive: 8 channels x 4
+PROGRAM_MS = 0.75  # a page, CMU-SAFARI/MQSim @7ec40e3 ssdconfig.xml
+
+
 def fields() -> dict[str, str]:
     page, rest = measure(MHA, SSD).attention_ms, measure(BETWEEN[0], SSD).attention_ms
+    model = load_model(MHA.model)
+    heads = MHA.batch * model.kv_heads
+    programs_ms = 2 * heads * model.layers * PROGRAM_MS
     return {
         "full_runs_how": run_lines(FULL, "HOW"),
         "hbm_table": settings_table(HBM, hbm_settings(), FULL),
@@ -43,6 +52,11 @@ def fields() -> dict[str, str]:
         "ssd_table": settings_table(SSD, ssd_settings(), BETWEEN),
         "ssd_context": f"{BETWEEN[0].context:,}",
         "fill_ms": figure(page),
+        "fill_heads": str(heads),
+        "fill_layers": str(model.layers),
+        "fill_hand_ms": figure(programs_ms),
+        "fill_even_ms": figure(programs_ms / DIES),
+        "fill_more_ms": figure(page - rest),
         "plain_ms": figure(rest),
         "fill_percent": f"{100 * (page - rest) / PAGE_STEPS / rest:.0f} %",
         "light_runs": run_lines((LIGHT,), "HOW"),

@@ -12,10 +12,12 @@ from bad_inputs import Bad, write
 from bad_inputs_machines import MACHINES
 from bad_inputs_models import MODELS
 from bad_inputs_programs import PROGRAMS
+from bad_inputs_tiers import TIERS
 
 from pamsim.cli.main import main
 
-BAD_INPUTS = MODELS | MACHINES | PROGRAMS
+TABLES = (MODELS, MACHINES, TIERS, PROGRAMS)
+BAD_INPUTS = {name: bad for table in TABLES for name, bad in table.items()}
 # What a person who uses pamsim cannot act on: Python's own errors and how it writes bytes.
 INTERNAL = re.compile(r"\b[A-Z]\w*(Error|Exception)\b|Traceback|internal error|<class|\bb'")
 
@@ -54,4 +56,4 @@ def test_bad_input(name: str, here: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_table_is_long_enough() -> None:
-    assert len(BAD_INPUTS) == len(MODELS) + len(MACHINES) + len(PROGRAMS) >= 100
+    assert len(BAD_INPUTS) == sum(map(len, TABLES)) >= 100

@@ -243,17 +243,6 @@ def test_ctrl_c_at_any_moment_ends_soon_and_keeps_results(home: Path, after: flo
     assert results.failures() == {}
 
 
-def test_a_point_costs_the_submitting_process_little(home: Path) -> None:
-    """CPU time, which a busy machine does not change; scripts/bench_batch.py measures the rest.
-
-    Of the 10 ms a point that the issue allows, 2 ms a point are the supervisor's.
-    """
-    wanted = points(500, home / "traces")
-    start = time.process_time()
-    assert run(home, wanted).done == 500
-    assert (time.process_time() - start) / 500 < 0.002
-
-
 def test_workers_hold_work_for_a_short_time_only(home: Path) -> None:
     """A worker that dies gives back what it had not begun: no other point has a second attempt."""
     wanted = [point(n, home / "traces", deaths=1 if n == 50 else 0) for n in range(100)]

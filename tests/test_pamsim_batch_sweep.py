@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -316,11 +315,9 @@ def test_keys_follow_the_content_of_files(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
-def test_a_hundred_thousand_points_in_five_seconds_of_this_processor(tmp_path: Path) -> None:
+def test_a_hundred_thousand_points(tmp_path: Path) -> None:
     text = ("model: [llama-3-8b, llama-2-7b]\nworkload: {context: {from: 16, to: 16000, step: 16}, "
             "batch: {from: 1, to: 50, step: 1}}\n")  # fmt: skip
-    began = time.process_time()
     expansion = Expansion(read_sweep(sweep_of(tmp_path, text)))
     assert len(expansion.points) == 100_000
-    expansion.check()
-    assert time.process_time() - began < 5
+    assert expansion.check() == (1, 1)  # one machine, checked in full

@@ -222,7 +222,7 @@ def test_verdicts_combine() -> None:
     assert (both.verdict, both.violations, both.first) == ("violated", 1, broken.first)
     assert both.commands_checked == passed.commands_checked + 1
     assert both.logs_checked == 2
-    unknown = check(Log(), spec=device("ssd_pim"))
+    unknown = check(Log(), spec=device("no_such_pim"))
     assert combine([passed, unknown]).verdict == "unchecked"
     assert combine([]).verdict == "unchecked"
 

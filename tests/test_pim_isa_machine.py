@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -310,17 +309,3 @@ def test_program_with_a_fault_is_refused() -> None:
 
 def test_empty_program_runs() -> None:
     assert Machine(Program("hbm_pim", (Stream(UNIT, ()),))).run({}).results == {}
-
-
-def test_speed_of_a_tile() -> None:
-    """128 slots x 4 banks x 128 elements, 10 passes; measured 0.5 ms a pass, 20 x margin."""
-    kernel = Attention(512, 10, 128, tile_rows=32)
-    q, k, v = draw(kernel, seed=8)
-    machine = Machine(kernel.program())
-    machine.memory(UNIT).write(*kernel.place(False), k)
-    machine.memory(UNIT).write(*kernel.place(True), v)
-    start = time.perf_counter()
-    machine.run({h: q[h] for h in range(10)})
-    elapsed = time.perf_counter() - start
-    print(f"{elapsed * 100:.2f} ms a pass")
-    assert elapsed < 0.1

@@ -155,8 +155,8 @@ def test_a_plane_has_no_units() -> None:
 
 
 def test_a_page_is_used_behind_a_barrier_only() -> None:
-    """Streams run in the order of their numbers, so a page that came in the same stretch is known to
-    the machine; the hardware would not have it yet."""
+    """Streams run in the order of their numbers, so the machine may know a page that the hardware
+    does not have yet."""
     query = one_hot([0])[0]
     late = HEAD + attend(1, 4, 1) + ON_PLANE + READ
     with pytest.raises(IsaError, match="MACK must find page 4 of stream 1 in a page buffer"):

@@ -9,18 +9,20 @@ place of the scores. V phase: the buffer holds a block of probabilities; a MAC_A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pamsim.errors import InputError
-from pamsim.layout.aim import BANKS, LANES, AimSegment, AimShape
+from pamsim.compiler.code import Code, Writer
+from pamsim.layout.aim import BANKS, LANES, HeadSegment, AimShape
 from pim_isa import Instruction, Program, Stream, Unit, load
 
 FAMILY = "aim"
 THREADS = 2  # MAC registers of a unit
 ZERO = 0  # a register that the host keeps zero
 
-Code = Iterator[Instruction]
+_HINT = "a smaller batch, shorter contexts or more devices"
+_WRITER = Writer(FAMILY)
+_make = _WRITER.make
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class HeadRegisters:
 
 
 def registers(
-    heads: Sequence[AimSegment], shape: AimShape, group_size: int
+    heads: Sequence[HeadSegment], shape: AimShape, group_size: int
 ) -> tuple[HeadRegisters, ...]:
     """One after the other. Raises InputError when an instruction cannot name them."""
     found, at = [], ZERO + 1
@@ -54,19 +56,12 @@ def registers(
         value = key + shape.vector_columns
         at = value + shape.vector_columns
         found.append(HeadRegisters(queries, scores, outputs, stride, key, value, at))
-    most = load(FAMILY).spec("RD_MAC").field("gpr").maximum + 1
-    if at > most:
-        raise InputError(
-            f"registers of one channel must be at most {most}, which is what an instruction can "
-            f"name, not {at}",
-            None,
-            "a smaller batch, shorter contexts or more devices",
-        )
+    _WRITER.check_number("registers", at, "RD_MAC", "gpr", _HINT)
     return tuple(found)
 
 
 def channel_program(
-    heads: Sequence[AimSegment], shape: AimShape, group_size: int, appends: Sequence[bool]
+    heads: Sequence[HeadSegment], shape: AimShape, group_size: int, appends: Sequence[bool]
 ) -> Program:
     """Attention of a channel's heads; appends: whether the step's new token of a head lies here."""
     code: list[Instruction] = []
@@ -84,11 +79,7 @@ def channel_program(
     return Program(FAMILY, (Stream(Unit(), tuple(code)),))
 
 
-def _make(mnemonic: str, **operands: int) -> Instruction:
-    return load(FAMILY).make(mnemonic, **operands)
-
-
-def _append(head: AimSegment, place: HeadRegisters, shape: AimShape) -> Code:
+def _append(head: HeadSegment, place: HeadRegisters, shape: AimShape) -> Code:
     """The last token: K as columns of one bank, V as one element of every bank a row."""
     token = head.tokens - 1
     slot, bank = divmod(token, BANKS)
@@ -109,7 +100,7 @@ def _append(head: AimSegment, place: HeadRegisters, shape: AimShape) -> Code:
         yield _make("WR_ABK", gpr=place.value + part, row=row, column=column, lane=lane)
 
 
-def _scores(head: AimSegment, place: HeadRegisters, shape: AimShape, member: int) -> Code:
+def _scores(head: HeadSegment, place: HeadRegisters, shape: AimShape, member: int) -> Code:
     width = shape.vector_columns
     slots = shape.slots(head.tokens)
     rows, rest = divmod(slots, shape.row_slots)
@@ -119,16 +110,14 @@ def _scores(head: AimSegment, place: HeadRegisters, shape: AimShape, member: int
         query = place.queries + member * width
         yield _make("WR_GB", gpr=query, column=copy * width, size=width)
     products = [(0, slot * width, width) for slot in range(shape.row_slots)]
-    if rows:
-        yield _make("LOOP", count=rows, row_step=1, gpr_step=shape.row_slots)
-        yield from _multiply(head.key_row, products, scores)
-        yield _make("END")
+    row = list(_multiply(head.key_row, products, scores))
+    yield from _WRITER.repeat(rows, row, row_step=1, gpr_step=shape.row_slots)
     if rest:
         yield from _multiply(head.key_row + rows, products[:rest], scores + rows * shape.row_slots)
     yield _make("TMOD", registers=0)
 
 
-def _outputs(head: AimSegment, place: HeadRegisters, shape: AimShape, member: int) -> Code:
+def _outputs(head: HeadSegment, place: HeadRegisters, shape: AimShape, member: int) -> Code:
     blocks, rest = divmod(head.tokens, shape.block_tokens)
     first = member * place.stride
     yield _make("TMOD", registers=1)
@@ -143,11 +132,8 @@ def _outputs(head: AimSegment, place: HeadRegisters, shape: AimShape, member: in
         products = [(part, 0, columns) for part in range(shape.block_rows)]
         row = head.value_row + block * shape.block_rows
         body += _multiply(row, products, place.outputs + at)
-        if count > 1:
-            yield _make("LOOP", count=count, row_step=shape.block_rows, gpr_step=shape.columns)
-        yield from body
-        if count > 1:
-            yield _make("END")
+        steps = {"row_step": shape.block_rows, "gpr_step": shape.columns}
+        yield from _WRITER.repeat(count, body, **steps)
     yield _make("TMOD", registers=0)
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
-from pamsim.layout.attacc import GROUP_BANKS, PARTITIONS, HeadSegment, HeadShape
+from pamsim.compiler.code import Writer
+from pamsim.layout.attacc import GROUP_BANKS, PARTITIONS, HeadSegment, AttAccShape
 from pim_isa import Instruction, Program, Stream, Unit, load
 
 FAMILY = "attacc"
@@ -27,25 +27,14 @@ MAX_PIECE_STEP = 255
 
 Code = list[Instruction]
 
-
-@lru_cache(maxsize=1 << 16)
-def _make(mnemonic: str, operands: tuple[tuple[str, int], ...]) -> Instruction:
-    return load(FAMILY).make(mnemonic, **dict(operands))
-
-
-def make(mnemonic: str, **operands: int) -> Instruction:
-    """An instruction; equal ones are one object."""
-    return _make(mnemonic, tuple((name, int(value)) for name, value in operands.items()))
+_WRITER = Writer(FAMILY)
+make = _WRITER.make
+BARRIER = make("BAR", id=0)
 
 
 def repeat(count: int, body: Code, **steps: int) -> Code:
     """`body` in a loop, or bare when it runs once, or nothing."""
-    if count > 1:
-        return [make("LOOP", count=count, **steps), *body, make("END")]
-    return body if count else []
-
-
-BARRIER = make("BAR", id=0)
+    return list(_WRITER.repeat(count, body, **steps))
 
 
 @dataclass(frozen=True)
@@ -55,7 +44,7 @@ class Head:
     tokens: int
     row: int
     query: int
-    shape: HeadShape
+    shape: AttAccShape
 
     @property
     def local(self) -> int:
@@ -73,12 +62,14 @@ class Head:
 
 
 def channel_program(
-    segments: Sequence[HeadSegment], shape: HeadShape, group_size: int, appends: Sequence[bool]
+    segments: Sequence[HeadSegment], shape: AttAccShape, group_size: int, appends: Sequence[bool]
 ) -> Program:
     """The program of a channel's heads, in order; `appends`: whose new token is written first.
 
     Queries are numbered by head and member of the group, appended vectors K, V by appending head.
+    Raises InputError when it has more queries than can be named.
     """
+    _WRITER.check_number("query heads", len(segments) * group_size, "WRG", "query")
     heads = [
         Head(s.tokens, s.key_row, number * group_size + member, shape)
         for number, s in enumerate(segments)
@@ -192,7 +183,7 @@ def _pair(first: Head, second: Head | None) -> _Node:
 
 def _scores(head: Head, slot: int) -> Code:
     """Queue 0: all of K, a round for 16 tokens of a partition."""
-    row_tokens = head.shape.row_tokens
+    row_tokens = head.shape.row_slots
     period = max(row_tokens, RESULTS)
     whole, rest = divmod(head.local, period)
     rows = period // row_tokens
@@ -202,7 +193,7 @@ def _scores(head: Head, slot: int) -> Code:
 
 def _score_rows(head: Head, slot: int, row: int, tokens: int) -> Code:
     """K of `tokens` local tokens from the head's row number `row` on."""
-    row_tokens, part = head.shape.row_tokens, head.shape.part
+    row_tokens, part = head.shape.row_slots, head.shape.part
     code: Code = []
     for start in range(0, tokens, row_tokens):
         at = head.row + row + start // row_tokens
@@ -359,7 +350,7 @@ class _Given:
 # --- the new token
 
 
-def _append(segment: HeadSegment, shape: HeadShape, source: int) -> Code:
+def _append(segment: HeadSegment, shape: AttAccShape, source: int) -> Code:
     """Writes K (`source`) and V (the next number) of a head's last token.
 
     The four banks of the token's partition are opened, written and closed one behind the other, for
@@ -370,8 +361,8 @@ def _append(segment: HeadSegment, shape: HeadShape, source: int) -> Code:
     rank, bg = divmod(within, BANK_GROUPS)
     visits = [
         {
-            "row": segment.key_row + local // shape.row_tokens,
-            "column": local % shape.row_tokens * shape.part,
+            "row": segment.key_row + local // shape.row_slots,
+            "column": local % shape.row_slots * shape.part,
             "columns": shape.part,
             "source": source,
             "offset": 0,

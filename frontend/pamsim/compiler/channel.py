@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamsim.compiler.compiled import AppendBinding, ChannelBinding, QueryBinding, Tiling
-from pamsim.compiler.emit import FAMILY, append_tokens, attend, make, repeat
+from pamsim.compiler.emit import FAMILY, append_tokens, attend, make, writer
 from pamsim.config.spec import Organisation
-from pamsim.errors import InputError
 from pamsim.layout.region import BLOCK_TOKENS, Region, Segment
 from pamsim.placement.share import TierShare
-from pim_isa import Instruction, Program, Stream, Unit, load
+from pim_isa import Instruction, Program, Stream, Unit
 
 APPENDED, ATTENDED = 0, 1  # barriers
 
@@ -102,7 +101,8 @@ def channel_program(
     for s in work.appends:
         source[s] = sources
         sources += len(_sources(work.segments[s]))
-    _check_numbers(len(work.pairs) * per_pair, sources)
+    writer.check_number("query heads x parts", len(work.pairs) * per_pair, "RDR", "query")
+    writer.check_number("appended vectors", sources, "APP", "source")
     units = [_unit(work.segments[stream[0]].group, organisation) for stream in work.streams]
     results = _results(work, units, per_pair)
     streams = []
@@ -124,40 +124,14 @@ def _unit(group: int, organisation: Organisation) -> Unit:
     return Unit(pseudo_channel, sid, bank_group)
 
 
-def _check_numbers(queries: int, sources: int) -> None:
-    table = load(FAMILY)
-    for what, need, field in (
-        ("query heads x parts", queries, table.spec("RDR").field("query")),
-        ("appended vectors", sources, table.spec("APP").field("source")),
-    ):
-        if need > field.maximum + 1:
-            raise InputError(
-                f"{what} of one channel must be at most {field.maximum + 1}, which is what an "
-                f"instruction can name, not {need}",
-                None,
-                "a smaller batch or more devices",
-            )
-
-
 def _results(work: Work, units: Sequence[Unit], per_pair: int) -> list[list[Instruction]]:
-    """Reads of the results per stream: the first stream of each pseudo-channel reads a half.
-
-    A pair that lies wholly on this channel is divided by l here; parts of a head dimension too,
-    since each part's accumulator has the l of all tokens.
-    """
+    """Reads of the results per stream: the first stream of each pseudo-channel reads a half."""
     reads: list[list[Instruction]] = [[] for _ in units]
     readers = [
         next(i for i, unit in enumerate(units) if unit[0] == pseudo_channel)
         for pseudo_channel in sorted({unit[0] for unit in units})
     ]
-    start = 0
     for turn, reader in enumerate(readers):
-        stop = len(work.whole) * (turn + 1) // len(readers)
-        while start < stop:
-            end = start
-            while end < stop and work.whole[end] == work.whole[start]:
-                end += 1
-            read = [make("RDR", query=start * per_pair, normalise=work.whole[start])]
-            reads[reader] += repeat((end - start) * per_pair, read, query_step=1)
-            start = end
+        start, stop = (len(work.whole) * n // len(readers) for n in (turn, turn + 1))
+        reads[reader] += writer.results(work.whole, per_pair, start, stop)
     return reads

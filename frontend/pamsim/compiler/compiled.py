@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec, ProgramVariants
@@ -75,6 +76,15 @@ class Tiling:
     def output_columns(self) -> int:
         """Columns of FP16 numbers in a part of a query or of O."""
         return self.part_columns * FORMATS[self.format].pack
+
+    def rounds(self, group_size: int, query: int) -> Iterator[tuple[int, int, int]]:
+        """(queries held, passes with so many, number of the first one): what a group needs, and
+        last the pass with the queries that are left over. query: number of the group's first."""
+        whole, narrow = divmod(group_size, self.queries)
+        if whole:
+            yield self.queries, whole, query
+        if narrow:
+            yield narrow, 1, query + whole * self.queries * self.parts
 
     @property
     def output_elements(self) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pamsim.compiler.channel import Work
 from pamsim.compiler.compiled import Tiling
-from pamsim.compiler.ddr_emit import FAMILY, append_tokens, attend, make, repeat
+from pamsim.compiler.ddr_emit import FAMILY, append_tokens, attend, make, writer
 from pamsim.config.spec import DeviceSpec
-from pamsim.errors import InputError
 from pamsim.layout.ddr import STRIPED
-from pim_isa import Instruction, Program, Stream, Unit, load
+from pim_isa import Program, Stream, Unit
 
 APPENDED, ATTENDED = 0, 1  # barriers
 SOURCES = 2  # of an append: K and V
@@ -28,7 +27,8 @@ def channel_program(work: Work, tiling: Tiling, device: DeviceSpec, group_size: 
     striped = device.pim.extra["kv_layout"] == STRIPED
     grouped = writes_groups(device)
     per_pair = group_size * tiling.parts
-    _check_numbers(len(work.pairs) * per_pair, len(work.appends) * SOURCES)
+    writer.check_number("query heads x parts", len(work.pairs) * per_pair, "RDR", "query")
+    writer.check_number("appended vectors", len(work.appends) * SOURCES, "APP", "source")
     source = {s: number * SOURCES for number, s in enumerate(work.appends)}
     streams = []
     for number, stream in enumerate(work.streams):
@@ -41,37 +41,8 @@ def channel_program(work: Work, tiling: Tiling, device: DeviceSpec, group_size: 
             code += attend(work.segments[s], tiling, group_size, query, striped)
         code.append(make("BAR", id=ATTENDED))
         if number == 0:  # one data bus: one reader
-            code += _results(work, per_pair)
+            code += writer.results(work.whole, per_pair, 0, len(work.whole))
         group = work.segments[stream[0]].group
         unit = Unit(*divmod(group, device.organisation.bank_groups))
         streams.append(Stream(unit, tuple(code)))
     return Program(FAMILY, tuple(streams))
-
-
-def _results(work: Work, per_pair: int) -> list[Instruction]:
-    """Reads of all results. A pair that lies wholly on this channel is divided by l here."""
-    reads: list[Instruction] = []
-    start = 0
-    while start < len(work.whole):
-        end = start
-        while end < len(work.whole) and work.whole[end] == work.whole[start]:
-            end += 1
-        read = [make("RDR", query=start * per_pair, normalise=work.whole[start])]
-        reads += repeat((end - start) * per_pair, read, query_step=1)
-        start = end
-    return reads
-
-
-def _check_numbers(queries: int, sources: int) -> None:
-    table = load(FAMILY)
-    for what, need, field in (
-        ("query heads x parts", queries, table.spec("RDR").field("query")),
-        ("appended vectors", sources, table.spec("APP").field("source")),
-    ):
-        if need > field.maximum + 1:
-            raise InputError(
-                f"{what} of one channel must be at most {field.maximum + 1}, which is what an "
-                f"instruction can name, not {need}",
-                None,
-                "a smaller batch or more devices",
-            )

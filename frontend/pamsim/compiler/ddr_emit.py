@@ -8,9 +8,9 @@ Where vectors are striped over the chips, the central buffer adds up the parts o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable
 
+from pamsim.compiler.code import Code, Writer
 from pamsim.compiler.compiled import Tiling
 from pamsim.layout.region import Region, Segment
 from pim_isa import Instruction, load
@@ -18,27 +18,8 @@ from pim_isa import Instruction, load
 FAMILY = "ddr_pim"
 BANKS, CHIPS = (load(FAMILY).constants[name] for name in ("banks", "chips"))
 
-Code = Iterator[Instruction]
-
-
-@lru_cache(maxsize=1 << 16)
-def _make(mnemonic: str, operands: tuple[tuple[str, int], ...]) -> Instruction:
-    return load(FAMILY).make(mnemonic, **dict(operands))
-
-
-def make(mnemonic: str, **operands: int) -> Instruction:
-    """An instruction; equal ones are one object."""
-    return _make(mnemonic, tuple((name, int(value)) for name, value in operands.items()))
-
-
-def repeat(count: int, body: list[Instruction], **steps: int) -> Code:
-    """`body` in a loop, or bare when it runs once, or nothing."""
-    if count > 1:
-        yield make("LOOP", count=count, **steps)
-    if count >= 1:
-        yield from body
-    if count > 1:
-        yield make("END")
+writer = Writer(FAMILY)
+make, repeat = writer.make, writer.repeat
 
 
 def append_tokens(appends: Iterable[tuple[Segment, int]], striped: bool, grouped: bool) -> Code:
@@ -83,13 +64,7 @@ def attend(segment: Segment, tiling: Tiling, group_size: int, query: int, stripe
     if rest:
         units = rest * CHIPS if striped else rest
         yield make("MASK", units=(1 << units) - 1)
-    whole, narrow = divmod(group_size, tiling.queries)
-    for queries, passes, first in (
-        (tiling.queries, whole, query),
-        (narrow, 1, query + whole * tiling.queries * tiling.parts),
-    ):
-        if not queries or not passes:
-            continue
+    for queries, passes, first in tiling.rounds(group_size, query):
         tile = _Tile(segment, tiling, queries, first, striped)
         step = tiling.tokens // tile.key.slots_per_row
         body = list(repeat(tiles, list(tile.code(0, tiling.tokens, 0)), row_step=step))

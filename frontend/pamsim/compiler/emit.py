@@ -8,10 +8,10 @@ and 5.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from pamsim.compiler.code import Code, Writer
 from pamsim.compiler.compiled import Tiling
 from pamsim.layout.region import SCALES_PER_COLUMN, Region, Segment
 from pim_isa import Instruction, load
@@ -23,27 +23,8 @@ ROW_COLUMNS = load(FAMILY).constants["row_columns"]
 _ALL = (1 << BANKS) - 1
 _SCALE = {"MACK": "SCLK", "MACV": "SCLV"}
 
-Code = Iterator[Instruction]
-
-
-@lru_cache(maxsize=1 << 16)
-def _make(mnemonic: str, operands: tuple[tuple[str, int], ...]) -> Instruction:
-    return load(FAMILY).make(mnemonic, **dict(operands))
-
-
-def make(mnemonic: str, **operands: int) -> Instruction:
-    """An instruction; equal ones are one object."""
-    return _make(mnemonic, tuple((name, int(value)) for name, value in operands.items()))
-
-
-def repeat(count: int, body: list[Instruction], **steps: int) -> Code:
-    """`body` in a loop, or bare when it runs once, or nothing."""
-    if count > 1:
-        yield make("LOOP", count=count, **steps)
-    if count >= 1:
-        yield from body
-    if count > 1:
-        yield make("END")
+writer = Writer(FAMILY)
+make, repeat = writer.make, writer.repeat
 
 
 def append_tokens(appends: Iterable[tuple[Segment, int]]) -> Code:
@@ -79,13 +60,7 @@ def attend(segment: Segment, tiling: Tiling, group_size: int, query: int) -> Cod
     """
     full, rest = divmod(segment.tokens, BANKS)  # slots that every bank fills, banks in one more
     tiles, tail = divmod(full, tiling.tokens)
-    whole, narrow = divmod(group_size, tiling.queries)
-    for queries, passes, first in (
-        (tiling.queries, whole, query),
-        (narrow, 1, query + whole * tiling.queries * tiling.parts),
-    ):
-        if not queries or not passes:
-            continue
+    for queries, passes, first in tiling.rounds(group_size, query):
         tile = _Tile(segment, tiling, queries, first)
         body = list(repeat(tiles, list(tile.code(0, tiling.tokens, 0)), row_step=tile.row_step))
         if tail or rest:

@@ -15,7 +15,7 @@ from pamsim.report.document import multiplicity
 
 Document = dict[str, Any]
 
-LABEL_WIDTH, CELL_WIDTH = 34, 20
+LABEL_WIDTH, CELL_WIDTH = 34, 23
 
 
 @dataclass(frozen=True)

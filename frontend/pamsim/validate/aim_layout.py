@@ -11,7 +11,7 @@ from collections import defaultdict
 import numpy as np
 
 from pamsim.config.spec import SystemSpec
-from pamsim.layout.aim import BANKS, LANES, AimSegment, AimShape, AimTable
+from pamsim.layout.aim import BANKS, LANES, HeadSegment, AimShape, HeadTable
 from pamsim.layout.table import PLACE_FIELDS, BlockTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.layout import LayoutVerdict
@@ -20,7 +20,7 @@ from pamsim.workload.step import DecodeStep
 Places = tuple[np.ndarray, np.ndarray, np.ndarray]  # bank, row, first column: int64 [n]
 
 
-def key_places(segment: AimSegment, shape: AimShape, tokens: np.ndarray) -> Places:
+def key_places(segment: HeadSegment, shape: AimShape, tokens: np.ndarray) -> Places:
     """Of the K vectors of tokens [n] in layer 0 (docs/aim-commands.md, Mapping)."""
     slot, bank = np.divmod(tokens, BANKS)
     row, inside = np.divmod(slot, shape.row_slots)
@@ -28,7 +28,7 @@ def key_places(segment: AimSegment, shape: AimShape, tokens: np.ndarray) -> Plac
 
 
 def value_places(
-    segment: AimSegment, shape: AimShape, tokens: np.ndarray, element: int
+    segment: HeadSegment, shape: AimShape, tokens: np.ndarray, element: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Bank, row, column, lane of one element of V of tokens [n] in layer 0."""
     part, bank = divmod(element, BANKS)
@@ -48,7 +48,7 @@ def prove_layout(
     layers: int | None = None,
 ) -> LayoutVerdict:
     """As pamsim.validate.prove_layout."""
-    assert isinstance(table, AimTable)
+    assert isinstance(table, HeadTable)
     layers, shape = layers or model.layers, table.shape
     spec = system.tier(tier)
     faults = list[str]()
@@ -62,7 +62,7 @@ def prove_layout(
         if has != should:
             faults.append(f"{name} of the table must be {should}, not {has}")
     times = {(r, h): 0 for r, c in enumerate(step.contexts) if c for h in range(model.kv_heads)}
-    by_channel: dict[int, list[AimSegment]] = defaultdict(list)
+    by_channel: dict[int, list[HeadSegment]] = defaultdict(list)
     for s in table.heads:
         known = (s.request, s.kv_head) in times and 0 <= s.channel < table.channels
         if not known or s.tokens != step.contexts[s.request]:
@@ -114,7 +114,7 @@ def prove_layout(
     )
 
 
-def _overwritten(heads: list[AimSegment], shape: AimShape, elements: int) -> int:
+def _overwritten(heads: list[HeadSegment], shape: AimShape, elements: int) -> int:
     """Elements of a channel that lie where another one does; K in whole columns."""
     cells = []
     for s in heads:
@@ -139,7 +139,7 @@ def _cell(
     return np.asarray(((row * BANKS + bank) * shape.columns + column) * LANES + lane)
 
 
-def _place_faults(table: AimTable) -> list[str]:
+def _place_faults(table: HeadTable) -> list[str]:
     """The block table names the place of each block's first token."""
     keys, places = table.places(0)
     field = {
@@ -165,7 +165,7 @@ def _place_faults(table: AimTable) -> list[str]:
 
 
 def _rows_free(
-    table: AimTable, by_channel: dict[int, list[AimSegment]], layers: int, faults: list[str]
+    table: HeadTable, by_channel: dict[int, list[HeadSegment]], layers: int, faults: list[str]
 ) -> int:
     """Rows left in the fullest channel; a fault where layers or heads leave their rows."""
     free = table.rows - table.first_row
@@ -184,12 +184,12 @@ def _rows_free(
     return free
 
 
-def _end(s: AimSegment, shape: AimShape) -> int:
+def _end(s: HeadSegment, shape: AimShape) -> int:
     value = s.value_row + shape.block_rows * shape.blocks(s.tokens)
     return max(s.key_row + shape.key_rows(s.tokens), value)
 
 
-def _accesses(table: AimTable) -> tuple[int, int]:
+def _accesses(table: HeadTable) -> tuple[int, int]:
     """Column accesses of all banks of a channel, and those that open a row, of one pass."""
     accesses = misses = 0
     for s in table.heads:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamsim.config.spec import SystemSpec
-from pamsim.layout.attacc import GROUP_BANKS, LANES, PARTITIONS, HeadSegment, HeadShape, HeadTable
+from pamsim.layout.attacc import GROUP_BANKS, LANES, PARTITIONS, HeadSegment, AttAccShape, HeadTable
 from pamsim.layout.table import PLACE_FIELDS, BlockTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.layout import LayoutVerdict
@@ -32,15 +32,15 @@ class StoredPlaces:
 
 
 def stored_places(
-    segment: HeadSegment, shape: HeadShape, tokens: np.ndarray
+    segment: HeadSegment, shape: AttAccShape, tokens: np.ndarray
 ) -> Iterator[StoredPlaces]:
     """The places of tokens [n] in layer 0 (docs/attacc-commands.md, Organisation)."""
     local, partition = np.divmod(tokens, PARTITIONS)
     width = shape.part * LANES
     for quarter in range(GROUP_BANKS):
         bank = partition * GROUP_BANKS + quarter
-        row = segment.key_row + local // shape.row_tokens
-        column = local % shape.row_tokens * shape.part
+        row = segment.key_row + local // shape.row_slots
+        column = local % shape.row_slots * shape.part
         whole = slice(quarter * width, (quarter + 1) * width)
         yield StoredPlaces(False, whole, bank, row, column)
         for chunk in range(shape.part):
@@ -127,7 +127,7 @@ def prove_layout(
     )
 
 
-def _overwritten(heads: list[HeadSegment], shape: HeadShape) -> int:
+def _overwritten(heads: list[HeadSegment], shape: AttAccShape) -> int:
     """Columns of a channel that more than one thing lies in."""
     cells = []
     for s in heads:

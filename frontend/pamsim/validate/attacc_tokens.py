@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pamsim.layout.attacc import PARTITIONS, HeadSegment, HeadShape
+from pamsim.layout.attacc import PARTITIONS, HeadSegment, AttAccShape
 from pim_isa.semantics.attacc import Event
 
 RANKS, BANKS = 2, 4
 
 
-def token_faults(event: Event, segment: HeadSegment, shape: HeadShape) -> list[str]:
+def token_faults(event: Event, segment: HeadSegment, shape: AttAccShape) -> list[str]:
     """What is wrong with the tokens behind one result; nothing when each counts exactly once."""
     faults = []
     if event.tokens != segment.tokens:
@@ -20,8 +20,8 @@ def token_faults(event: Event, segment: HeadSegment, shape: HeadShape) -> list[s
     have = event.score_row.shape[1]
     if local[-1] >= have:
         return [*faults, f"scores of {segment.tokens} tokens must be moved, not {have} a partition"]
-    row = segment.key_row + local // shape.row_tokens
-    column = local % shape.row_tokens * shape.part
+    row = segment.key_row + local // shape.row_slots
+    column = local % shape.row_slots * shape.part
     for name, found, right in (
         ("row of the K", event.score_row, row),
         ("column of the K", event.score_column, column),
@@ -35,7 +35,7 @@ def token_faults(event: Event, segment: HeadSegment, shape: HeadShape) -> list[s
     return faults + _output_faults(event, segment, shape)
 
 
-def _output_faults(event: Event, segment: HeadSegment, shape: HeadShape) -> list[str]:
+def _output_faults(event: Event, segment: HeadSegment, shape: AttAccShape) -> list[str]:
     """Every column of V of every token is weighed once, with its token's exponential."""
     moved = sorted((rank, bank, chunk) for rank, bank, chunk, _ in event.outputs)
     every = sorted(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -147,6 +148,31 @@ class Executor(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def polled(
+    poll: Callable[[], Progress],
+    pause: Callable[[float], object],
+    every_s: float,
+    timeout_s: float | None,
+    watch: Watch | None,
+) -> Iterator[Progress]:
+    """What `poll` says, again and again with a pause between, until `timeout_s` have passed.
+
+    Whoever waits stops asking when it is enough. `watch` sees each change.
+    """
+    end = None if timeout_s is None else time.monotonic() + timeout_s
+    last: Progress | None = None
+    while True:
+        now = poll()
+        if watch is not None and now != last:
+            watch(now)
+            last = now
+        yield now
+        left_s = every_s if end is None else end - time.monotonic()
+        if left_s <= 0:
+            return
+        pause(min(every_s, left_s))
 
 
 def runner_name(runner: Runner | str) -> str:

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pamsim.batch.executors.base import (
     Tally,
     Watch,
     new_submission,
+    polled,
     runner_name,
 )
 from pamsim.batch.point import Point
@@ -54,7 +56,7 @@ class _Drive:
     error: BaseException | None = None
 
 
-class DrivenExecutor:
+class DrivenExecutor(ABC):
     """What local and dask share; a subclass makes the driver."""
 
     name: ClassVar[str]
@@ -64,8 +66,9 @@ class DrivenExecutor:
         self._drives: dict[Path, _Drive] = {}
         self._tallies: dict[Path, Tally] = {}
 
+    @abstractmethod
     def _driver(self, points: Sequence[Point], store: Store) -> Driver:
-        raise NotImplementedError
+        """What will run the points."""
 
     def _details(self, driver: Driver) -> dict[str, Any]:
         return {}
@@ -119,27 +122,23 @@ class DrivenExecutor:
         self, handle: Handle, timeout_s: float | None = None, watch: Watch | None = None
     ) -> Progress:
         drive = self._drives.get(handle.directory)
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        last: Progress | None = None
-        while True:
+        pause = time.sleep if drive is None else drive.thread.join
+        ended = False
+
+        def poll() -> Progress:
+            nonlocal ended
             # A driver that fails counts nothing as running before its thread ends with the error.
             ended = drive is not None and not drive.thread.is_alive()
-            now = self.poll(handle)
-            if watch is not None and now != last:
-                watch(now)
-                last = now
-            if drive is not None and ended and drive.error is not None:
-                if isinstance(drive.error, PamsimError):
-                    raise ExecutorError(str(drive.error)) from drive.error
-                raise drive.error
-            over = ended if drive is not None else now.finished
-            if over or (end is not None and time.monotonic() >= end):
-                return now
-            pause_s = _WATCH_S if end is None else min(_WATCH_S, max(0.0, end - time.monotonic()))
-            if drive is not None:
-                drive.thread.join(pause_s)
-            else:
-                time.sleep(pause_s)
+            return self.poll(handle)
+
+        for now in polled(poll, pause, _WATCH_S, timeout_s, watch):
+            if ended or (drive is None and now.finished):
+                break
+        if drive is not None and ended and drive.error is not None:
+            if isinstance(drive.error, PamsimError):
+                raise ExecutorError(str(drive.error)) from drive.error
+            raise drive.error
+        return now
 
     def in_flight(self, handle: Handle) -> set[str]:
         if handle.details.get("host") != socket.gethostname() or not _lives(handle):

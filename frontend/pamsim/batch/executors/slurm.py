@@ -29,6 +29,7 @@ from pamsim.batch.executors.base import (
     Tally,
     Watch,
     new_submission,
+    polled,
     runner_name,
 )
 from pamsim.batch.executors.slurm_queue import (
@@ -237,26 +238,18 @@ class SlurmExecutor:
     def wait(
         self, handle: Handle, timeout_s: float | None = None, watch: Watch | None = None
     ) -> Progress:
-        end = None if timeout_s is None else time.monotonic() + timeout_s
         settled: float | None = None
-        last: Progress | None = None
-        while True:
-            now = self.poll(handle)
-            if watch is not None and now != last:
-                watch(now)
-                last = now
+        for now in polled(lambda: self.poll(handle), time.sleep, self.poll_s, timeout_s, watch):
             clock = time.monotonic()
             if not now.finished:
                 settled = None
             elif not now.missing:
-                return now
+                break
             else:
                 settled = clock + self.settle_s if settled is None else settled
                 if clock >= settled:
-                    return now
-            if end is not None and clock >= end:
-                return now
-            time.sleep(self.poll_s if end is None else min(self.poll_s, end - clock))
+                    break
+        return now
 
     def in_flight(self, handle: Handle) -> set[str]:
         queue = self._queue(handle)

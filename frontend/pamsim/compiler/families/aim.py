@@ -18,7 +18,7 @@ from pamsim.compiler.compiled import (
 from pamsim.compiler.variants import program_variants
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError, did_you_mean
-from pamsim.layout.aim import TRANSPOSED_VALUE, AimSegment, AimTable, place_heads
+from pamsim.layout.aim import TRANSPOSED_VALUE, HeadSegment, HeadTable, place_heads
 from pamsim.layout.capacity import Room, reserved_rows
 from pamsim.model.spec import ModelSpec
 from pamsim.placement.share import TierShare
@@ -69,7 +69,7 @@ def compile_tier(
     )
 
 
-def softmax_ps(table: AimTable, device: DeviceSpec, group_size: int) -> int:
+def softmax_ps(table: HeadTable, device: DeviceSpec, group_size: int) -> int:
     """The softmax of the busiest controller, in closed form (docs/aim-commands.md, Softmax)."""
     extra = device.pim.extra
     units, lanes = int(extra["controller_channels"]), int(extra["softmax_lanes"])
@@ -88,7 +88,7 @@ def softmax_ps(table: AimTable, device: DeviceSpec, group_size: int) -> int:
 
 
 def _bind(
-    heads: tuple[AimSegment, ...], appends: tuple[bool, ...], channel: int, group_size: int
+    heads: tuple[HeadSegment, ...], appends: tuple[bool, ...], channel: int, group_size: int
 ) -> ChannelBinding:
     """What the program's heads stand for on a channel, in the order of their registers."""
     queries = tuple(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 
 from pamsim.compiler.channel import bind, channel_work
-from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
+from pamsim.compiler.compiled import CompiledStep
 from pamsim.compiler.ddr_channel import channel_program, writes_groups
 from pamsim.compiler.ddr_emit import BANKS, CHIPS
 from pamsim.compiler.ddr_tiling import choose_ddr_tiling
-from pamsim.compiler.variants import program_variants
+from pamsim.compiler.distinct import DistinctPrograms
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError
 from pamsim.layout.capacity import Room, reserved_rows
@@ -23,7 +23,7 @@ from pamsim.layout.table import BlockTable
 from pamsim.model.spec import ModelSpec
 from pamsim.placement.share import TierShare
 from pamsim.workload.step import DecodeStep
-from pim_isa import Program, encode, load
+from pim_isa import load
 
 
 def compile_tier(
@@ -45,30 +45,15 @@ def compile_tier(
         first_row = reserved_rows(model, system, share.tier)
     table = _place(model, share, system, Room(len(share.layers), first_row))
     tiling = choose_ddr_tiling(model, device, table.tile_slots)
-    programs: dict[object, tuple[Program, bytes]] = {}
-    bindings: dict[object, list[ChannelBinding]] = {}
+    programs = DistinctPrograms()
     for channel, segments in groupby(table.segments, key=lambda s: s.channel):
         work = channel_work(tuple(segments), share)
-        if work.shape not in programs:
-            program = channel_program(work, tiling, device, model.group_size)
-            programs[work.shape] = program, encode(program)
-        binding = bind(work, channel, model.group_size, tiling.parts)
-        bindings.setdefault(work.shape, []).append(binding)
-    compiled = tuple(
-        ChannelProgram(program, binary, hashlib.sha256(binary).hexdigest(), tuple(bindings[shape]))
-        for shape, (program, binary) in programs.items()
-    )
-    return CompiledStep(
-        tier=share.tier,
-        device=device,
-        layers=len(share.layers),
-        table=table,
-        tiling=tiling,
-        programs=compiled,
-        variants=program_variants((p.program for p in compiled), device.templates),
-        idle_channels=table.channels - sum(len(p.bindings) for p in compiled),
-        held=share,
-    )
+        programs.add(
+            work.shape,
+            partial(channel_program, work, tiling, device, model.group_size),
+            bind(work, channel, model.group_size, tiling.parts),
+        )
+    return programs.step(share, device, table, tiling, held=share)
 
 
 def _whole_groups(share: TierShare) -> TierShare:

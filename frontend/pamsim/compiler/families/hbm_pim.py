@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 from itertools import groupby
 
 from pamsim.compiler.channel import bind, channel_program, channel_work
-from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
+from pamsim.compiler.compiled import CompiledStep
+from pamsim.compiler.distinct import DistinctPrograms
 from pamsim.compiler.emit import BANKS, ROW_COLUMNS
 from pamsim.compiler.tiling import choose_tiling
-from pamsim.compiler.variants import program_variants
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError
 from pamsim.layout import layout_of
 from pamsim.layout.capacity import Room, reserved_rows
 from pamsim.model.spec import ModelSpec
 from pamsim.placement.share import TierShare
-from pim_isa import Program, encode
 
 
 def compile_tier(
@@ -30,39 +29,23 @@ def compile_tier(
     CapacityError when weights and KV cache do not fit, InputError when layout or head dimension
     cannot be used.
     """
-    tier, step = share.tier, share.step
+    tier = share.tier
     device = system.tier(tier).device
     _check_device(device)
     if first_row is None:
         first_row = reserved_rows(model, system, tier)
     room = Room(len(share.layers), first_row)
-    table = layout_of(system).place(model, step, system, tier, room)
+    table = layout_of(system).place(model, share.step, system, tier, room)
     tiling = choose_tiling(model, device, table.tile_slots)
-    binaries: dict[object, tuple[Program, bytes]] = {}
-    by_binary: dict[bytes, tuple[Program, list[ChannelBinding]]] = {}
+    programs = DistinctPrograms()
     for channel, segments in groupby(table.segments, key=lambda s: s.channel):
         work = channel_work(tuple(segments), share)
-        shape = work.shape
-        if shape not in binaries:
-            program = channel_program(work, tiling, device.organisation, model.group_size)
-            binaries[shape] = program, encode(program)
-        program, binary = binaries[shape]
-        binding = bind(work, channel, model.group_size, tiling.parts)
-        by_binary.setdefault(binary, (program, []))[1].append(binding)
-    programs = tuple(
-        ChannelProgram(program, binary, hashlib.sha256(binary).hexdigest(), tuple(bindings))
-        for binary, (program, bindings) in by_binary.items()
-    )
-    return CompiledStep(
-        tier=tier,
-        device=device,
-        layers=room.layers,
-        table=table,
-        tiling=tiling,
-        programs=programs,
-        variants=program_variants((p.program for p in programs), device.templates),
-        idle_channels=table.channels - sum(len(p.bindings) for p in programs),
-    )
+        programs.add(
+            work.shape,
+            partial(channel_program, work, tiling, device.organisation, model.group_size),
+            bind(work, channel, model.group_size, tiling.parts),
+        )
+    return programs.step(share, device, table, tiling)
 
 
 def _check_device(device: DeviceSpec) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pamsim.compiler.aim_program import ZERO, registers
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.aim import LANES, AimSegment, AimShape, AimTable
+from pamsim.layout.aim import LANES, HeadSegment, AimShape, HeadTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.aim_layout import key_places, prove_layout, value_places
 from pamsim.validate.functional import FunctionalVerdict, Mode
@@ -129,7 +129,7 @@ def _prove(
 ) -> _Result:
     program, binding, number = head
     segment, table = binding.segments[number], compiled.table
-    assert isinstance(segment, AimSegment) and isinstance(table, AimTable)
+    assert isinstance(segment, HeadSegment) and isinstance(table, HeadTable)
     data = draw(
         seed=seed,
         request=segment.request,
@@ -176,10 +176,10 @@ class _Run:
     """A channel's program with one head's numbers; the other heads read memory never written."""
 
     def __init__(
-        self, program: ChannelProgram, binding: ChannelBinding, number: int, table: AimTable,
+        self, program: ChannelProgram, binding: ChannelBinding, number: int, table: HeadTable,
         members: int, numbers: _Numbers,
     ) -> None:  # fmt: skip
-        heads = [s for s in binding.segments if isinstance(s, AimSegment)]
+        heads = [s for s in binding.segments if isinstance(s, HeadSegment)]
         self.segment, self.shape, self.members = heads[number], table.shape, members
         self.numbers = numbers
         self.places = registers(heads, table.shape, members)
