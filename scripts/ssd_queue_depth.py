@@ -71,12 +71,12 @@ def read_pages(device: DeviceSpec, depth: int, *, even: bool = False, seed: int 
     log, transfer = result.log, device.timing_ck["nBL"]
     done = log[log["command"] == commands[-1]]
     arrived = [np.sort(done["tick"][done["source"] == s]) + transfer for s in range(depth)]
-    latency = np.concatenate([np.diff(ticks, prepend=0) for ticks in arrived])
+    end = min(int(ticks[-1]) for ticks in arrived)  # until then, `depth` are outstanding
+    latency = np.concatenate([np.diff(ticks[ticks <= end], prepend=0) for ticks in arrived])
     us = 1e6 / description.ticks_per_second
-    moved = sum(map(len, arrived)) * organisation.row_bytes
     return Reads(
         depth,
-        moved / (result.ticks / description.ticks_per_second) / 1e9,
+        len(latency) * organisation.row_bytes / (end * us) / 1e3,
         float(latency.mean()) * us,
         float(np.percentile(latency, 99)) * us,
     )

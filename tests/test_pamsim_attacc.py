@@ -22,7 +22,7 @@ from pamsim.compiler import CompiledStep, compile_step
 from pamsim.config import load_system
 from pamsim.energy import banks_of, command_work
 from pamsim.errors import CapacityError, InputError
-from pamsim.layout.attacc import HeadTable
+from pamsim.layout.whole_heads import HeadTable
 from pamsim.model.parts import MlaSpec
 from pamsim.model.spec import ModelSpec
 from pamsim.report.proofs import prove_timing
@@ -294,7 +294,7 @@ def test_a_wrong_layout_is_found() -> None:
     assert isinstance(table, HeadTable)
     first, *others = table.heads
     for moved, fault in (
-        (replace(first, value_row=first.key_row), "hold two things"),
+        (replace(first, value_row=first.key_row), "share a place"),
         (replace(first, key_row=first.key_row - 1), "must begin at"),
         (replace(first, tokens=63), "must hold all its tokens"),
         (replace(first, kv_head=others[0].kv_head), "must have 1 place, not 0"),

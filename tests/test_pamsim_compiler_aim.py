@@ -13,7 +13,7 @@ from pamsim.compiler.families.aim import softmax_ps
 from pamsim.config import load_device, load_system
 from pamsim.config.spec import SystemSpec
 from pamsim.errors import CapacityError, InputError
-from pamsim.layout.aim import AimTable
+from pamsim.layout.whole_heads import HeadTable
 from pamsim.model import load_model
 from pamsim.model.spec import ModelSpec
 from pamsim.report.proofs import prove_timing
@@ -111,7 +111,7 @@ def test_an_altered_program_does_not_pass(mnemonic: str, operand: str, by: int) 
 def test_an_altered_placement_does_not_pass(field: str) -> None:
     step, decode = compiled(GQA, 900, 900)
     table = step.table
-    assert isinstance(table, AimTable)
+    assert isinstance(table, HeadTable)
     first = table.heads[0]
     segments = (replace(first, **{field: getattr(first, field) + 1}), *table.segments[1:])
     broken = replace(table, segments=segments)
@@ -148,7 +148,7 @@ def test_the_softmax_outside_by_hand() -> None:
     two, _ = compiled(MHA, 5000)  # 40 heads: 32 in one controller's channels, 8 in the next's
     passes = -(-5000 * 32 // 512)
     assert two.outside_ps == (passes * 110 + 32 * 19) * 500
-    assert isinstance(two.table, AimTable)
+    assert isinstance(two.table, HeadTable)
     assert softmax_ps(two.table, two.device, 1) == two.outside_ps
 
 
@@ -162,7 +162,7 @@ def test_heads_go_to_the_emptiest_channel_and_share_programs() -> None:
 def test_registers_follow_one_another() -> None:
     step, _ = compiled(GQA, *([2000] * 20))  # 160 heads on 128 channels
     table = step.table
-    assert isinstance(table, AimTable)
+    assert isinstance(table, HeadTable)
     heads = [s for s in table.heads if s.channel == 0]
     first, second = registers(heads, table.shape, 4)
     # after register 0: 4 queries of 8, scores and outputs of 2 blocks of 64, K and V of 8

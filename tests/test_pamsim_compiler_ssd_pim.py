@@ -91,8 +91,8 @@ def test_a_new_token_goes_to_the_write_buffer() -> None:
     assert filling["XFER"] == full["XFER"] == 2
     assert (filling["PROG"], full["PROG"]) == (0, 2)
     # one page of K and one of V for every 64 tokens: 1/32 of a page program a token
-    programmed = sum(counts(shape, (n,), system())["PROG"] for n in range(1, 2 * PAGE_TOKENS + 1))
-    assert programmed == 2 * 2
+    each = counts(shape, tuple(range(1, 2 * PAGE_TOKENS + 1)), system())
+    assert (each["PROG"], each["WRB_128"]) == (2 * 2, 2 * 2 * PAGE_TOKENS)
 
 
 def test_a_part_of_a_divided_request_leaves_as_it_is() -> None:

@@ -55,11 +55,22 @@ def load(inputs: Inputs, quiet: bool) -> Job:
 
 
 def compile_job(job: Job, progress: Progress) -> tuple[CompiledPart, ...]:
-    """The programs of a step. Raises CapacityError when it does not fit."""
+    """The programs of a step, none where the host attends. Raises CapacityError when it does not
+    fit."""
     from pamsim.compiler import compile_parts
 
     progress.phase("compiling")
     return compile_parts(job.model, job.step, job.system)
+
+
+def must_attend(job: Job) -> None:
+    """Raises InputError where no device attends, so that there are no programs."""
+    if job.system.attention == "host":
+        raise InputError(
+            f"attention of {job.system.name} must be on its devices to have programs, not on the "
+            "host",
+            hint="--set attention=pim",
+        )
 
 
 def part_of(

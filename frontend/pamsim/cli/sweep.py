@@ -18,7 +18,7 @@ json_option = click.option("--json", "as_json", is_flag=True,
                            help="Print one JSON document on stdout.")  # fmt: skip
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
 directory_option = click.option("--out-dir", "-o", metavar="DIR", type=click.Path(path_type=Path),
-    default=None, help="The sweep's directory.  [default: pamsim-out/sweep/NAME]")  # fmt: skip
+    default=None, help="The sweep's directory.  [default: pamsim-out/sweep/SWEEP]")  # fmt: skip
 store_option = click.option("--store", metavar="DIR", type=click.Path(path_type=Path), default=None,
     help="Where results are kept, for all sweeps.  [default: pamsim-out/store]")  # fmt: skip
 

@@ -44,7 +44,7 @@ def collect_table(
         print_json(document)
     elif not quiet:
         said = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
-        files = " and ".join(str(path) for path in written)
+        files = " and ".join(_shown(path) for path in written)
         console().print(f"{len(found)} rows ({said}) in {files}",
                         soft_wrap=True, markup=False, highlight=False)  # fmt: skip
     bad = counts.get(FAILED, 0) + counts.get(DAMAGED, 0)
@@ -70,5 +70,11 @@ def draw_plot(
         progress.phase("collecting")
         table = collect(submission, progress.advance)
     written = draw(table, target or submission.directory / "plot.svg", kind, x, y, by, larger)
-    console().print(f"{kind} in {written}", soft_wrap=True, markup=False, highlight=False)
+    console().print(f"{kind} in {_shown(written)}", soft_wrap=True, markup=False, highlight=False)
     return EXIT_OK
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

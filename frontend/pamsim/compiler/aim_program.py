@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamsim.compiler.code import Code, Writer
-from pamsim.layout.aim import BANKS, LANES, HeadSegment, AimShape
+from pamsim.layout.aim import BANKS, LANES, AimShape
+from pamsim.layout.whole_heads import HeadSegment
 from pim_isa import Instruction, Program, Stream, Unit, load
 
 FAMILY = "aim"

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pamsim.compiler.code import Writer
-from pamsim.layout.attacc import GROUP_BANKS, PARTITIONS, HeadSegment, AttAccShape
-from pim_isa import Instruction, Program, Stream, Unit, load
+from pamsim.layout.attacc import GROUP_BANKS, PARTITIONS, AttAccShape
+from pamsim.layout.whole_heads import HeadSegment
+from pim_isa import Instruction, Program, Stream, Unit
 
 FAMILY = "attacc"
 GEMV, MOVES = 0, 1  # queues

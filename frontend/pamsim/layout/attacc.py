@@ -24,7 +24,7 @@ LANES = 16  # FP16 elements of a bank's column
 
 @dataclass(frozen=True)
 class AttAccShape:
-    """How vectors and rows are divided: a HeadShape. part: columns that a bank holds of a vector."""
+    """How vectors and rows are divided: a HeadShape. part: columns of a vector in a bank."""
 
     part: int
     columns: int  # of a row
@@ -44,7 +44,7 @@ class AttAccShape:
         return GROUP_BANKS * self.part
 
     def key_rows(self, tokens: int) -> int:
-        return -(-_local(tokens) // self.row_tokens)
+        return -(-_local(tokens) // self.row_slots)
 
     def chunk_rows(self, tokens: int) -> int:
         """Rows of one of the `part` columns of V."""

@@ -22,10 +22,10 @@ from pamsim.workload.step import DecodeStep
 # A place, packed into 64 bits: K's first column of the block's first token. First bit, bits.
 PLACE_FIELDS = {
     "column": (0, 8),
-    "row": (8, 20),
-    "bank": (28, 6),
-    "group": (34, 10),
-    "channel": (44, 20),  # of the tier
+    "row": (8, 24),
+    "bank": (32, 6),
+    "group": (38, 10),
+    "channel": (48, 16),  # of the tier
 }
 
 

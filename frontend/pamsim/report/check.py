@@ -26,9 +26,13 @@ def check_result(path: Path) -> list[str]:
     faults = structure_faults(document)
     if faults:
         return faults
+    faults += _part_numbers(document)
+    if faults:
+        return faults
     faults += _timeline(document)
     for name, tier in document["tiers"].items():
         faults += _tier(f"tiers.{name}", tier)
+        faults += _parts(f"tiers.{name}", tier)
     faults += _attention(document)
     faults += _energy(document)
     faults += _reduction(document)
@@ -40,6 +44,16 @@ def check_result(path: Path) -> list[str]:
 def _differs(name: str, said: float, found: float) -> Iterator[str]:
     if not math.isclose(said, found, rel_tol=RELATIVE_TOLERANCE, abs_tol=0.0):
         yield f"{name} must be {found!r}, not {said!r}"
+
+
+def _part_numbers(document: dict[str, Any]) -> Iterator[str]:
+    for name, tier in document["tiers"].items():
+        for i, channel in enumerate(tier["channels"]):
+            if channel["part"] >= len(tier["parts"]):
+                yield (
+                    f"tiers.{name}.channels[{i}].part must be below {len(tier['parts'])}, "
+                    f"not {channel['part']}"
+                )
 
 
 def _timeline(document: dict[str, Any]) -> Iterator[str]:
@@ -73,7 +87,6 @@ def _tier(name: str, tier: dict[str, Any]) -> Iterator[str]:
         yield from _differs(f"{name}.peak_fraction", tier["peak_fraction"], share)
     if tier["peak_fraction"] > 1 + RELATIVE_TOLERANCE:
         yield f"{name}.peak_fraction must be at most 1, not {tier['peak_fraction']!r}"
-    yield from _parts(name, tier)
 
 
 def _parts(name: str, tier: dict[str, Any]) -> Iterator[str]:
@@ -82,9 +95,6 @@ def _parts(name: str, tier: dict[str, Any]) -> Iterator[str]:
     runs = [(c["part"], c["program_sha"]) for c in tier["channels"]]
     if len(set(runs)) != len(runs):
         yield f"{name}.channels: a program must appear once in a part"
-    if any(part >= len(parts) for part, _ in runs):
-        yield f"{name}.channels: part must be one of the {len(parts)} parts"
-        return
     counts = [0] * len(parts)
     for i, channel in enumerate(tier["channels"]):
         part = parts[channel["part"]]
@@ -140,29 +150,36 @@ def _attention(document: dict[str, Any]) -> Iterator[str]:
         for c in tier["channels"]:
             ps = -(-c["ticks"] * 10**12 // max(1, c["ticks_per_second"]))
             slowest[c["part"]] = max(slowest[c["part"]], ps)
-        expected: dict[tuple[int, str], list[int]] = {}  # layer, resource -> of its replicas
+        expected: dict[tuple[int, int, int], int] = {}  # replica, stage, layer -> picoseconds
         by_replica: dict[int, int] = {}
         for number, part in enumerate(tier["parts"]):
             ps, replica = slowest[number], part["replica"]
             yield from _differs(f"tiers.{name}.parts[{number}].latency_ns", part["latency_ns"],
                                 ps / 1000)  # fmt: skip
             by_replica[replica] = by_replica.get(replica, 0) + ps * len(part["layers"])
-            for layer in part["layers"]:
-                expected.setdefault((layer, name), []).append(ps)
-        found: dict[tuple[int, str], list[int]] = {}
-        for task in document["timeline"]:
-            if task["task"] == "attention" and task["resource"].split("/")[-1] == name:
-                lasted = round((task["end_ns"] - task["start_ns"]) * 1000)
-                found.setdefault((task["layer"], name), []).append(lasted)
-        for key, times in expected.items():
-            if sorted(found.get(key, [])) != sorted(t for t in times if t):
+            expected |= {(replica, part["stage"], layer): ps for layer in part["layers"] if ps}
+        found = {
+            (*_place(task["resource"]), task["layer"]):
+                round((task["end_ns"] - task["start_ns"]) * 1000)
+            for task in document["timeline"]
+            if task["task"] == "attention" and task["resource"].split("/")[-1] == name
+        }  # fmt: skip
+        for key in sorted(expected.keys() | found.keys()):
+            if expected.get(key, 0) != found.get(key, 0):
                 yield (
-                    f"timeline: attention of layer {key[0]} on {name} must last as long as its "
-                    f"slowest channel, {times} ps, not {found.get(key, [])}"
+                    f"timeline: attention of layer {key[2]} on {name} must last as long as its "
+                    f"slowest channel, {expected.get(key, 0)} ps, not {found.get(key, 0)}"
                 )
         yield from _differs(
             f"tiers.{name}.latency_ns", tier["latency_ns"], max(by_replica.values()) / 1000
         )
+
+
+def _place(resource: str) -> tuple[int, int]:
+    """Replica and stage in a resource's name, 0 where none is named: "replica 1/stage 0/hbm"."""
+    words = dict(part.split(" ", 1) for part in resource.split("/")[:-1] if " " in part)
+    replica, stage = (words.get(word, "0") for word in ("replica", "stage"))
+    return (int(replica), int(stage)) if replica.isdecimal() and stage.isdecimal() else (-1, -1)
 
 
 def _energy(document: dict[str, Any]) -> Iterator[str]:

@@ -67,9 +67,10 @@ def _table(numbers: Sequence[str], cases: Sequence[Case]) -> Table:
         values = [None if c.document is None else figure(c.document) for c in cases]
         if any(value is not None for value in values):
             table.add_row(_LABELS[name], *(_shown(name, v, values[0]) for v in values))
+    table.add_row("the step waits for")
     for task in _tasks(cases):
-        label = words.TASKS.get(task, task)
-        table.add_row(Text(f"  waits for {label}", style="dim"), *(_share(c, task) for c in cases))
+        label = Text(f"  {words.TASKS.get(task, task)}", style="dim")
+        table.add_row(label, *(_share(c, task) for c in cases))
     for proof in ("functional", "layout", "timing"):
         table.add_row(f"proof: {proof}", *(_verdict(c, proof) for c in cases))
     return table

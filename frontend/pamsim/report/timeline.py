@@ -72,6 +72,8 @@ def _names(places: _Places) -> Iterator[dict[str, Any]]:
         if thread == 1:
             yield {"ph": "M", "name": "process_name", "pid": process, "tid": 0,
                    "args": {"name": instance or "instance"}}  # fmt: skip
+            yield {"ph": "M", "name": "process_sort_index", "pid": process, "tid": 0,
+                   "args": {"sort_index": process}}  # fmt: skip
         yield {"ph": "M", "name": "thread_name", "pid": process, "tid": thread,
                "args": {"name": name}}  # fmt: skip
         yield {"ph": "M", "name": "thread_sort_index", "pid": process, "tid": thread,

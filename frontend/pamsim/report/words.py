@@ -14,11 +14,11 @@ TASKS = {
     "output_projection": "output projection",
     "feed_forward": "feed-forward network",
     "all_reduce": "all-reduce between instances",
-    "stage_transfer": "hidden states to the next stage",
+    "stage_transfer": "hidden states to next stage",
     "kv_transfer": "KV cache to the host",
-    "partial_exchange": "partial results between devices",
+    "partial_exchange": "exchange between devices",
     "partial_return": "partial results out of a tier",
-    "partial_delivery": "partial results into the first tier",
+    "partial_delivery": "partial results to first tier",
     "tier_reduction": "reduction over tiers",
     "language_model_head": "language-model head",
 }
@@ -67,7 +67,7 @@ RULES = (
 
 TERMS = {
     "host_memory_read": "weights, out of DRAM",
-    "host_memory_transfer": "weights, over the interposer",
+    "host_memory_transfer": "weights, over the pins",
     "host_memory_activate": "weights, opening rows",
     "host_memory_link": "weights, over the link",
     "mac_cell_read": "MAC: reading cells",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pamsim.layout.attacc import PARTITIONS, HeadSegment, AttAccShape
+from pamsim.layout.attacc import PARTITIONS, AttAccShape
+from pamsim.layout.whole_heads import HeadSegment
 from pim_isa.semantics.attacc import Event
 
 RANKS, BANKS = 2, 4

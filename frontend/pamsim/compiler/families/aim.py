@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from pamsim.compiler.aim_program import channel_program
-from pamsim.compiler.compiled import (
-    AppendBinding,
-    ChannelBinding,
-    ChannelProgram,
-    CompiledStep,
-    QueryBinding,
-    Tiling,
-)
-from pamsim.compiler.variants import program_variants
+from pamsim.compiler.compiled import CompiledStep, Tiling
+from pamsim.compiler.distinct import DistinctPrograms
+from pamsim.compiler.whole_heads import bind_heads, check_whole_heads, heads_shape
 from pamsim.config.spec import DeviceSpec, SystemSpec
-from pamsim.errors import InputError, did_you_mean
-from pamsim.layout.aim import TRANSPOSED_VALUE, HeadSegment, HeadTable, place_heads
+from pamsim.errors import InputError
+from pamsim.layout.aim import TRANSPOSED_VALUE, AimShape, aim_shape
 from pamsim.layout.capacity import Room, reserved_rows
+from pamsim.layout.whole_heads import HeadTable, place_heads
 from pamsim.model.spec import ModelSpec
 from pamsim.placement.share import TierShare
-from pim_isa import encode, load
+from pim_isa import load
 
 PS_PER_SECOND = 10**12
 
@@ -36,40 +30,33 @@ def compile_tier(
     same list of heads share a program. Raises CapacityError when weights and KV cache do not fit,
     InputError for what AiM cannot do.
     """
-    tier, step = share.tier, share.step
-    device = system.tier(tier).device
+    device = system.tier(share.tier).device
     _check(model, share, system, device)
     if first_row is None:
-        first_row = reserved_rows(model, system, tier)
-    table = place_heads(model, step, system, tier, Room(len(share.layers), first_row))
-    programs: dict[object, ChannelProgram] = {}
+        first_row = reserved_rows(model, system, share.tier)
+    shape = aim_shape(model, device.organisation)
+    room = Room(len(share.layers), first_row)
+    table = place_heads(TRANSPOSED_VALUE, shape, model, share.step, system, share.tier, room)
+    group_size, tokens = model.group_size, max(share.step.contexts)
+    programs = DistinctPrograms()
     for channel, segments in groupby(table.heads, key=lambda s: s.channel):
         heads = tuple(segments)
         appends = tuple(share.append[s.request] for s in heads)
-        shape = tuple((s.tokens, s.key_row, new) for s, new in zip(heads, appends, strict=True))
-        known = programs.get(shape)
-        if known is None:
-            program = channel_program(heads, table.shape, model.group_size, appends)
-            binary = encode(program)
-            known = ChannelProgram(program, binary, hashlib.sha256(binary).hexdigest(), ())
-        binding = _bind(heads, appends, channel, model.group_size)
-        programs[shape] = replace(known, bindings=(*known.bindings, binding))
-    found = tuple(programs.values())
-    columns = table.shape.vector_columns
-    return CompiledStep(
-        tier=tier,
-        device=device,
-        layers=len(share.layers),
-        table=table,
-        tiling=Tiling(1, max(step.contexts), 1, columns, model.group_size),
-        programs=found,
-        variants=program_variants((p.program for p in found), device.templates),
-        idle_channels=table.channels - sum(len(p.bindings) for p in found),
-        outside_ps=softmax_ps(table, device, model.group_size),
+        programs.add(
+            heads_shape(heads, appends),
+            partial(channel_program, heads, shape, group_size, appends),
+            bind_heads(heads, appends, channel, group_size),
+        )
+    return programs.step(
+        share,
+        device,
+        table,
+        Tiling(1, tokens, 1, shape.vector_columns, group_size),
+        outside_ps=softmax_ps(table, device, group_size),
     )
 
 
-def softmax_ps(table: HeadTable, device: DeviceSpec, group_size: int) -> int:
+def softmax_ps(table: HeadTable[AimShape], device: DeviceSpec, group_size: int) -> int:
     """The softmax of the busiest controller, in closed form (docs/aim-commands.md, Softmax)."""
     extra = device.pim.extra
     units, lanes = int(extra["controller_channels"]), int(extra["softmax_lanes"])
@@ -87,46 +74,13 @@ def softmax_ps(table: HeadTable, device: DeviceSpec, group_size: int) -> int:
     return -(-cycles * PS_PER_SECOND // int(extra["controller_hz"]))
 
 
-def _bind(
-    heads: tuple[HeadSegment, ...], appends: tuple[bool, ...], channel: int, group_size: int
-) -> ChannelBinding:
-    """What the program's heads stand for on a channel, in the order of their registers."""
-    queries = tuple(
-        QueryBinding(s.request, s.kv_head * group_size + member, part=0, whole=True)
-        for s in heads
-        for member in range(group_size)
-    )
-    sources = tuple(
-        AppendBinding(s.request, s.kv_head, value)
-        for s, new in zip(heads, appends, strict=True)
-        if new
-        for value in (False, True)
-    )
-    return ChannelBinding(channel, queries, sources, heads, (tuple(range(len(heads))),))
-
-
 def _check(model: ModelSpec, share: TierShare, system: SystemSpec, device: DeviceSpec) -> None:
-    if system.layout != TRANSPOSED_VALUE:
-        raise InputError(
-            f"layout of {device.name} must be {TRANSPOSED_VALUE}, not {system.layout}",
-            system.written.get("layout"),
-            did_you_mean(system.layout, (TRANSPOSED_VALUE,)),
-        )
+    why = "the softmax of its controller gives no partial results"
+    check_whole_heads(model, share, system, device, TRANSPOSED_VALUE, why)
     constants, organisation = load(device.family).constants, device.organisation
     has = organisation.bank_groups * organisation.banks, organisation.columns
     should = constants["banks"], constants["row_columns"]
     if has != should:
         raise InputError(
             f"{device.name} must have {should} banks and columns, as the instruction set, not {has}"
-        )
-    for broken, what, should_be in (
-        (model.mla is not None, "attention of", "of whole heads, not latent (MLA)"),
-        (model.kv_bits != 16, "kv_dtype of", f"of 16 bits, not {model.kv_dtype}"),
-    ):
-        if broken:
-            raise InputError(f"{what} {model.name} on {device.name} must be {should_be}")
-    if any(share.divided):
-        raise InputError(
-            f"requests on {device.name} must lie there whole, not in several tiers: the softmax of "
-            "its controller gives no partial results"
         )

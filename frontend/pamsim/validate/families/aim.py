@@ -14,12 +14,14 @@ from typing import cast
 import numpy as np
 
 from pamsim.compiler.aim_program import ZERO, registers
-from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.aim import LANES, HeadSegment, AimShape, HeadTable
+from pamsim.compiler.compiled import CompiledStep
+from pamsim.layout.aim import LANES, AimShape
+from pamsim.layout.whole_heads import HeadSegment, HeadTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.aim_layout import key_places, prove_layout, value_places
 from pamsim.validate.functional import FunctionalVerdict, Mode
 from pamsim.validate.functional_data import draw
+from pamsim.validate.whole_heads import Head, HeadResult, prove_heads
 from pamsim.workload.step import DecodeStep
 from pim_isa import IsaError, Machine, MachineResult, Program, Unit, decode
 from pim_isa.semantics.aim.memory import Banks
@@ -43,67 +45,7 @@ def prove_function(
     scores: str = "random",
 ) -> FunctionalVerdict:
     """As pamsim.validate.prove_function."""
-    heads = [
-        (program, binding, number)
-        for program in compiled.programs
-        for binding in program.bindings
-        for number in range(len(binding.segments))
-    ]
-    if mode == "off" or not heads:
-        return FunctionalVerdict(
-            "not checked", None, None, None, "", "NOT CHECKED", 0, len(heads), 0,
-            len(compiled.programs), 0, 0, 0, None,
-        )  # fmt: skip
-    chosen = heads if mode == "full" else _chosen(heads)
-    results = [_prove(compiled, model, head, seed, scores) for head in chosen]
-    worst = max(results, key=lambda r: float("inf") if r.fault else r.error / r.bound)
-    faults = [r.fault for r in results if r.fault]
-    checked = len({program.sha256 for program, _, _ in chosen})
-    return FunctionalVerdict(
-        verdict="violated" if faults else "passed",
-        max_abs_error=worst.error,
-        bound=worst.bound,
-        max_abs_value=worst.largest,
-        reference=worst.reference,
-        coverage=(
-            f"{len(chosen)} of {len(heads)} (request, KV head) of one layer, all their tokens; "
-            f"{checked} of {len(compiled.programs)} distinct channel programs"
-        ),
-        pairs_checked=len(chosen),
-        pairs=len(heads),
-        programs_checked=checked,
-        programs=len(compiled.programs),
-        tokens_checked=sum(b.segments[n].tokens for _, b, n in chosen),
-        saturated=0,
-        clipped=sum(r.clipped for r in results),
-        score_max=max(r.score_max for r in results),
-        first_fault=faults[0] if faults else "",
-    )
-
-
-_Head = tuple[ChannelProgram, ChannelBinding, int]  # number of the segment
-
-
-def _chosen(heads: list[_Head]) -> list[_Head]:
-    """The first and the last head of every program, the shortest and the longest of all."""
-    by_length = sorted(heads, key=lambda h: h[1].segments[h[2]].tokens)
-    found = [by_length[0], by_length[-1]]
-    for program, binding, number in heads:
-        if binding is program.bindings[0] and number in (0, len(binding.segments) - 1):
-            found.append((program, binding, number))
-    once = {(h[1].channel, h[2]): h for h in found}
-    return [once[key] for key in sorted(once)]
-
-
-@dataclass(frozen=True)
-class _Result:
-    error: float
-    bound: float
-    reference: str
-    largest: float
-    score_max: float
-    clipped: int
-    fault: str
+    return prove_heads(compiled, mode, lambda head: _prove(compiled, model, head, seed, scores))
 
 
 @dataclass(frozen=True)
@@ -125,11 +67,10 @@ class _Numbers:
 
 
 def _prove(
-    compiled: CompiledStep, model: ModelSpec, head: _Head, seed: int, pattern: str
-) -> _Result:
-    program, binding, number = head
-    segment, table = binding.segments[number], compiled.table
-    assert isinstance(segment, HeadSegment) and isinstance(table, HeadTable)
+    compiled: CompiledStep, model: ModelSpec, head: Head, seed: int, pattern: str
+) -> HeadResult:
+    segment, table = head.segment, compiled.table
+    assert isinstance(table, HeadTable)
     data = draw(
         seed=seed,
         request=segment.request,
@@ -145,7 +86,7 @@ def _prove(
     key, value = (to_bf16(x.numbers().astype(np.float32)) for x in (data.key, data.value))
     query = to_bf16(data.query.astype(np.float32) * np.float32(data.scale))
     numbers = _Numbers(query, key, value)
-    run = _Run(program, binding, number, table, model.group_size, numbers)
+    run = _Run(head, table, model.group_size, numbers)
     stored = run.scores()
     weights = to_bf16(_softmax(stored, model.softcap))
     parts = run.parts(weights)
@@ -153,15 +94,15 @@ def _prove(
     output = to_bf16(parts.astype(np.float32).sum(axis=1, dtype=np.float32)).astype(np.float64)
     judged = _judge(numbers, stored, output, model.softcap, table.shape)
     faults += judged.faults
-    place = f"request {segment.request}, KV head {segment.kv_head}: "
-    return _Result(
+    return HeadResult(
         judged.error,
         judged.bound,
         judged.reference,
         float(np.abs(value).max()),
         judged.score_max,
+        0,
         data.clipped,
-        place + faults[0] if faults else "",
+        faults[0] if faults else "",
     )
 
 
@@ -176,17 +117,20 @@ class _Run:
     """A channel's program with one head's numbers; the other heads read memory never written."""
 
     def __init__(
-        self, program: ChannelProgram, binding: ChannelBinding, number: int, table: HeadTable,
-        members: int, numbers: _Numbers,
-    ) -> None:  # fmt: skip
-        heads = [s for s in binding.segments if isinstance(s, HeadSegment)]
-        self.segment, self.shape, self.members = heads[number], table.shape, members
+        self,
+        head: Head,
+        table: HeadTable[AimShape],
+        members: int,
+        numbers: _Numbers,
+    ) -> None:
+        heads = [s for s in head.binding.segments if isinstance(s, HeadSegment)]
+        self.segment, self.shape, self.members = head.segment, table.shape, members
         self.numbers = numbers
         self.places = registers(heads, table.shape, members)
-        self.mine = self.places[number]
+        self.mine = self.places[head.number]
         own = (self.segment.request, self.segment.kv_head)
-        self.new = any((a.request, a.kv_head) == own for a in binding.appends)
-        whole = decode(program.binary)
+        self.new = any((a.request, a.kv_head) == own for a in head.binding.appends)
+        whole = decode(head.program.binary)
         self.first, self.second = (Machine(part, rows=table.rows) for part in _halves(whole))
 
     def scores(self) -> np.ndarray:

@@ -7,20 +7,20 @@ attention. docs/attacc-commands.md has the arithmetic and derives the bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pamsim.compiler.compiled import ChannelBinding, ChannelProgram, CompiledStep
-from pamsim.layout.attacc import HeadSegment, HeadTable
+from pamsim.layout.attacc import AttAccShape
+from pamsim.layout.whole_heads import HeadSegment, HeadTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate import functional_bound as bounds
 from pamsim.validate.attacc_layout import prove_layout, stored_places
 from pamsim.validate.attacc_tokens import token_faults
 from pamsim.validate.functional import FunctionalVerdict, Mode
 from pamsim.validate.functional_data import PairData, draw
+from pamsim.validate.whole_heads import Head, HeadResult, prove_heads
 from pamsim.workload.step import DecodeStep
-from pim_isa import Arithmetic, IsaError, Machine, MachineResult, Unit, decode
+from pim_isa import Arithmetic, Machine, MachineResult, Unit, decode
 from pim_isa.semantics.attacc import Event
 
 ARITHMETIC = Arithmetic()
@@ -40,77 +40,15 @@ def prove_function(
     scores: str = "random",
 ) -> FunctionalVerdict:
     """As pamsim.validate.prove_function."""
-    heads = [
-        (program, binding, number)
-        for program in compiled.programs
-        for binding in program.bindings
-        for number in range(len(binding.segments))
-    ]
-    if mode == "off" or not heads:
-        return FunctionalVerdict(
-            "not checked", None, None, None, "", "NOT CHECKED", 0, len(heads), 0,
-            len(compiled.programs), 0, 0, 0, None,
-        )  # fmt: skip
-    chosen = heads if mode == "full" else _chosen(heads)
-    results = [_prove(compiled, model, head, seed, scores) for head in chosen]
-    worst = max(results, key=lambda r: float("inf") if r.fault else r.error / r.bound)
-    faults = [r.fault for r in results if r.fault]
-    checked = len({program.sha256 for program, _, _ in chosen})
-    return FunctionalVerdict(
-        verdict="violated" if faults else "passed",
-        max_abs_error=worst.error,
-        bound=worst.bound,
-        max_abs_value=worst.largest,
-        reference=worst.reference,
-        coverage=(
-            f"{len(chosen)} of {len(heads)} (request, KV head) of one layer, all their tokens; "
-            f"{checked} of {len(compiled.programs)} distinct channel programs"
-        ),
-        pairs_checked=len(chosen),
-        pairs=len(heads),
-        programs_checked=checked,
-        programs=len(compiled.programs),
-        tokens_checked=sum(b.segments[n].tokens for _, b, n in chosen),
-        saturated=sum(r.saturated for r in results),
-        clipped=sum(r.clipped for r in results),
-        score_max=max(r.score_max for r in results),
-        first_fault=faults[0] if faults else "",
-    )
-
-
-_Head = tuple[ChannelProgram, ChannelBinding, int]  # number of the segment
-
-
-def _chosen(heads: list[_Head]) -> list[_Head]:
-    """The first and the last head of every program, the shortest and the longest of all."""
-    by_length = sorted(heads, key=lambda h: h[1].segments[h[2]].tokens)
-    found = {0: by_length[0], 1: by_length[-1]}
-    for program, binding, number in heads:
-        if binding is program.bindings[0] and number in (0, len(binding.segments) - 1):
-            found[len(found)] = program, binding, number
-    once = {(h[1].channel, h[2]): h for h in found.values()}
-    return [once[key] for key in sorted(once)]
-
-
-@dataclass(frozen=True)
-class _Result:
-    error: float
-    bound: float
-    reference: str
-    largest: float
-    score_max: float
-    saturated: int
-    clipped: int
-    fault: str
+    return prove_heads(compiled, mode, lambda head: _prove(compiled, model, head, seed, scores))
 
 
 def _prove(
-    compiled: CompiledStep, model: ModelSpec, head: _Head, seed: int, scores: str
-) -> _Result:
+    compiled: CompiledStep, model: ModelSpec, head: Head, seed: int, scores: str
+) -> HeadResult:
     """Draws, runs and judges one (request, KV head)."""
-    program, binding, number = head
-    segment, table = binding.segments[number], compiled.table
-    assert isinstance(segment, HeadSegment) and isinstance(table, HeadTable)
+    segment, table = head.segment, compiled.table
+    assert isinstance(table, HeadTable)
     data = draw(
         seed=seed,
         request=segment.request,
@@ -122,16 +60,9 @@ def _prove(
         scores=scores,
         scale=model.softmax_scale,
     )
-    queries = range(number * model.group_size, (number + 1) * model.group_size)
+    queries = range(head.number * model.group_size, (head.number + 1) * model.group_size)
     reference = bounds.reference(data)
-    place = f"request {segment.request}, KV head {segment.kv_head}: "
-    try:
-        result = _run(program, binding, segment, table, data, queries)
-    except IsaError as fault:
-        return _Result(
-            float("inf"), 1.0, "", reference.largest, reference.score_max, 0, data.clipped,
-            f"{place}{fault}",
-        )  # fmt: skip
+    result = _run(head.program, head.binding, segment, table, data, queries)
     faults = [f"query {q} gives no result" for q in queries if q not in result.results]
     events = {e.query: e for e in result.events}
     for q in queries:
@@ -140,9 +71,9 @@ def _prove(
     judged = None if faults else _judge(result, events, data, reference, table)
     error, bound, name, more = judged or (float("inf"), 1.0, "", [])
     faults += more
-    return _Result(
+    return HeadResult(
         error, bound, name, reference.largest, reference.score_max, result.saturations.total,
-        data.clipped, place + faults[0] if faults else "",
+        data.clipped, faults[0] if faults else "",
     )  # fmt: skip
 
 
@@ -150,7 +81,7 @@ def _run(
     program: ChannelProgram,
     binding: ChannelBinding,
     segment: HeadSegment,
-    table: HeadTable,
+    table: HeadTable[AttAccShape],
     data: PairData,
     queries: range,
 ) -> MachineResult:
@@ -183,7 +114,7 @@ def _judge(
     events: dict[int, Event],
     data: PairData,
     ref: bounds.Reference,
-    table: HeadTable,
+    table: HeadTable[AttAccShape],
 ) -> tuple[float, float, str, list[str]]:
     """(error, bound, what was compared with, faults)."""
     queries, dim = sorted(events), ref.output.shape[1]
