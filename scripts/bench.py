@@ -50,8 +50,17 @@ def measure(case: BenchCase, n: int, runs: int) -> Rate:
         seconds = time.process_time() - start
         commands = sum(result.counts.values())
         rates.append(commands / seconds)
-    return Rate(case.name, case.what, commands, result.ticks, runs, min(rates),
-                statistics.median(rates), max(rates), case.target)
+    return Rate(
+        case.name,
+        case.what,
+        commands,
+        result.ticks,
+        runs,
+        min(rates),
+        statistics.median(rates),
+        max(rates),
+        case.target,
+    )
 
 
 def main() -> int:
@@ -76,11 +85,16 @@ def main() -> int:
             columns = "".join(f"{number / 1e6:8.1f}" for number in numbers)
             print(f"{rate.case:5}{rate.what:30}{columns}{rate.ratio:7.2f}", flush=True)
     if options.json:
-        print(json.dumps({
-            "build_id": build_id(),
-            "unit": "commands per CPU second",
-            "cases": [{**asdict(rate), "ratio": rate.ratio} for rate in rates],
-        }, indent=1))
+        print(
+            json.dumps(
+                {
+                    "build_id": build_id(),
+                    "unit": "commands per CPU second",
+                    "cases": [{**asdict(rate), "ratio": rate.ratio} for rate in rates],
+                },
+                indent=1,
+            )
+        )
     return 0
 
 

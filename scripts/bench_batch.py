@@ -55,8 +55,9 @@ def sleep_and_store(store: Store, point: Point) -> None:
 
 def measure(n: int, seconds: float) -> Batch:
     points = [
-        Point(hashlib.sha256(str(number).encode()).hexdigest(),
-              {"number": number, "seconds": seconds})
+        Point(
+            hashlib.sha256(str(number).encode()).hexdigest(), {"number": number, "seconds": seconds}
+        )
         for number in range(n)
     ]
     with tempfile.TemporaryDirectory(prefix="bench-batch-") as directory:
@@ -69,7 +70,11 @@ def measure(n: int, seconds: float) -> Batch:
             raise SystemExit(f"{n} points must be done, not {end}")
     work_s = n * seconds
     return Batch(
-        n, seconds * 1e3, WORKERS, wall_s, work_s / (WORKERS * wall_s),
+        n,
+        seconds * 1e3,
+        WORKERS,
+        wall_s,
+        work_s / (WORKERS * wall_s),
         (WORKERS * wall_s - work_s) / n * 1e3,
     )
 
@@ -81,7 +86,10 @@ def plan_s() -> float:
         start = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "pamsim.cli.main", "sweep", "plan", "sweep.yaml", "--json"],
-            cwd=directory, stdout=subprocess.PIPE, text=True, check=True,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         wall_s = time.monotonic() - start
     if json.loads(done.stdout)["points"] != PLANNED:
@@ -97,30 +105,48 @@ def main() -> int:
     n = 200 if options.quick else 1000
     batches = []
     if not options.json:
-        print(f"{'points':>6}{'each ms':>9}{'workers':>9}{'wall s':>9}{'efficiency':>12}"
-              f"{'overhead ms':>13}")
+        print(
+            f"{'points':>6}{'each ms':>9}{'workers':>9}{'wall s':>9}{'efficiency':>12}"
+            f"{'overhead ms':>13}"
+        )
     for seconds in (0.050, 0.0):
         batch = measure(n, seconds)
         batches.append(batch)
         if not options.json:
             share = f"{batch.efficiency:.1%}" if seconds else "-"
-            print(f"{batch.points:6}{batch.point_ms:9.0f}{batch.workers:9}{batch.wall_s:9.2f}"
-                  f"{share:>12}{batch.overhead_ms:13.2f}", flush=True)
+            print(
+                f"{batch.points:6}{batch.point_ms:9.0f}{batch.workers:9}{batch.wall_s:9.2f}"
+                f"{share:>12}{batch.overhead_ms:13.2f}",
+                flush=True,
+            )
     planned_s = plan_s()
     if not options.json:
         print(f"plan of {PLANNED:,} points: {planned_s:.2f} s")
-    good = batches[0].efficiency >= LEAST_EFFICIENCY and planned_s < MOST_PLAN_S and all(
-        batch.overhead_ms < MOST_OVERHEAD_MS for batch in batches
+    good = (
+        batches[0].efficiency >= LEAST_EFFICIENCY
+        and planned_s < MOST_PLAN_S
+        and all(batch.overhead_ms < MOST_OVERHEAD_MS for batch in batches)
     )
     if options.json:
-        print(json.dumps({
-            "least_efficiency": LEAST_EFFICIENCY, "most_overhead_ms": MOST_OVERHEAD_MS,
-            "most_plan_s": MOST_PLAN_S, "plan_points": PLANNED, "plan_s": planned_s,
-            "reached": good, "batches": [asdict(batch) for batch in batches],
-        }, indent=1))
+        print(
+            json.dumps(
+                {
+                    "least_efficiency": LEAST_EFFICIENCY,
+                    "most_overhead_ms": MOST_OVERHEAD_MS,
+                    "most_plan_s": MOST_PLAN_S,
+                    "plan_points": PLANNED,
+                    "plan_s": planned_s,
+                    "reached": good,
+                    "batches": [asdict(batch) for batch in batches],
+                },
+                indent=1,
+            )
+        )
     elif not good:
-        print(f"targets missed: efficiency {LEAST_EFFICIENCY:.0%}, "
-              f"overhead under {MOST_OVERHEAD_MS:g} ms, plan under {MOST_PLAN_S:g} s")
+        print(
+            f"targets missed: efficiency {LEAST_EFFICIENCY:.0%}, "
+            f"overhead under {MOST_OVERHEAD_MS:g} ms, plan under {MOST_PLAN_S:g} s"
+        )
     return 0
 
 

@@ -41,25 +41,36 @@ def all_bank_description() -> Description:
     """The same with an activate and a MAC of a whole pseudo-channel, timed as those of a group."""
     base = bank_group_description()
     by_name = {command.name: command for command in base.commands}
-    activate = replace(
-        by_name["ACTbg"], name="ACTab", scope="PseudoChannel", closes="PREab"
-    )
+    activate = replace(by_name["ACTbg"], name="ACTab", scope="PseudoChannel", closes="PREab")
     mac = Command(
-        "MACab", "PseudoChannel", Slot.COLUMN, 2, RowUse.ACCESS, opens="ACTab", closes="PREab",
+        "MACab",
+        "PseudoChannel",
+        Slot.COLUMN,
+        2,
+        RowUse.ACCESS,
+        opens="ACTab",
+        closes="PREab",
         completion=by_name["MACbg_q1"].completion,
     )
     rows = tuple(_with_all_bank(row) for row in base.rows)
-    mac_time = max(row.latency for row in base.rows if "MACbg_q1" in row.preceding
-                   and "MACbg_q1" in row.following)
+    mac_time = max(
+        row.latency
+        for row in base.rows
+        if "MACbg_q1" in row.preceding and "MACbg_q1" in row.following
+    )
     again = TimingRow("PseudoChannel", ("MACab",), ("MACab",), mac_time, rule="MACbg in its group")
-    opened = max(row.latency for row in base.rows if "ACTbg" in row.preceding
-                 and "MACbg_q1" in row.following)
+    opened = max(
+        row.latency for row in base.rows if "ACTbg" in row.preceding and "MACbg_q1" in row.following
+    )
     first = TimingRow("PseudoChannel", ("ACTab",), ("MACab",), opened, rule="nRCDRD")
-    cycle = max(row.latency for row in base.rows if "ACTbg" in row.preceding
-                and "ACTbg" in row.following)
+    cycle = max(
+        row.latency for row in base.rows if "ACTbg" in row.preceding and "ACTbg" in row.following
+    )
     reopen = TimingRow("PseudoChannel", ("ACTab",), ("ACTab",), cycle, rule="nRC")
     return replace(
-        base, name="hbm3-pam all-bank", commands=(*base.commands, activate, mac),
+        base,
+        name="hbm3-pam all-bank",
+        commands=(*base.commands, activate, mac),
         rows=(*rows, again, first, reopen),
     )
 
@@ -104,9 +115,7 @@ def _groups(
     commands = [description.command_index(name) for name in names]
     each = n // len(groups)
     visits = -(-each // len(names))
-    streams = tuple(
-        records(commands, [i] * len(names), visits, each) for i in range(len(groups))
-    )
+    streams = tuple(records(commands, [i] * len(names), visits, each) for i in range(len(groups)))
     targets = np.array([[0, pseudo, 0, group, -1] for pseudo, group in groups], np.int32)
     return description, CommandStream(targets, streams)
 

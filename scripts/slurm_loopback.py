@@ -164,10 +164,15 @@ class LoopbackSlurm:
             " RealMemory=1000 State=UNKNOWN"
             for node, port in zip(NODES, ports, strict=True)
         ]
-        self.conf.write_text(CONF.format(
-            user=getpass.getuser(), directory=self.directory, controller_port=controller,
-            nodes="\n".join(nodes), names=",".join(NODES),
-        ))
+        self.conf.write_text(
+            CONF.format(
+                user=getpass.getuser(),
+                directory=self.directory,
+                controller_port=controller,
+                nodes="\n".join(nodes),
+                names=",".join(NODES),
+            )
+        )
 
     def _start_munged(self) -> None:
         key = self.directory / "munge.key"
@@ -175,8 +180,11 @@ class LoopbackSlurm:
             key.touch(mode=0o600)
             key.write_bytes(os.urandom(1024))
         files = {
-            "socket": "munge.socket", "key-file": "munge.key", "pid-file": "munged.pid",
-            "log-file": "munged.log", "seed-file": "munge.seed",
+            "socket": "munge.socket",
+            "key-file": "munge.key",
+            "pid-file": "munged.pid",
+            "log-file": "munged.log",
+            "seed-file": "munge.seed",
         }
         # --force: a private directory is fine here, munged would have its socket open to all users.
         options = [f"--{option}={self.directory / name}" for option, name in files.items()]
@@ -190,8 +198,14 @@ class LoopbackSlurm:
         with open(self.directory / "calls.log", "a+", encoding="utf-8") as log:
             start = log.tell()
             done = subprocess.run(
-                [program, *arguments], env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, timeout=30, check=False, cwd=self.directory,
+                [program, *arguments],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=30,
+                check=False,
+                cwd=self.directory,
             )
             log.seek(start)
             said = log.read()

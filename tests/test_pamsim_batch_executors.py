@@ -32,8 +32,10 @@ def test_submissions_are_numbered_and_read_back(tmp_path: Path) -> None:
         new_submission(executor, wanted, tmp_path / "store", RUNNER, tmp_path / "runs").save()
     found = load_handles(tmp_path / "runs")
     assert [h.directory.name for h in found] == ["0001-local", "0002-slurm", "0003-local"]
-    assert found[1] == load_handle(found[1].directory) == load_handle(
-        found[1].directory / "handle.json"
+    assert (
+        found[1]
+        == load_handle(found[1].directory)
+        == load_handle(found[1].directory / "handle.json")
     )
     assert found[1].points() == wanted
     assert (found[1].store, found[1].runner) == (tmp_path / "store", RUNNER)

@@ -229,7 +229,9 @@ def test_a_killed_submitter_takes_its_workers_along_and_loses_nothing(home: Path
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.6, 1.0])
 def test_ctrl_c_at_any_moment_ends_soon_and_keeps_results(home: Path, after: float) -> None:
     process = subprocess.Popen(
-        submitter("local", home, 200, 0.02), env=environment(), start_new_session=True,
+        submitter("local", home, 200, 0.02),
+        env=environment(),
+        start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
     wait_until(lambda: (home / "runs").exists())
@@ -264,8 +266,13 @@ def test_one_supervisor_with_more_jobs_than_points_starts_no_idle_workers(home: 
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(0, "exit code 0"), (7, "exit code 7"), (-11, "SIGSEGV"), (-9, "SIGKILL (out of memory?)"),
-     (-200, "signal 200")],
+    [
+        (0, "exit code 0"),
+        (7, "exit code 7"),
+        (-11, "SIGSEGV"),
+        (-9, "SIGKILL (out of memory?)"),
+        (-200, "signal 200"),
+    ],
 )
 def test_exit_codes_in_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
@@ -273,9 +280,11 @@ def test_exit_codes_in_words(code: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"jobs": 0}, "jobs must be at least 1, not 0"),
-     ({"timeout_s": 0.0}, "timeout must be more than 0 s, not 0"),
-     ({"runner": lambda store, point: None}, "runner must be a function at the top of a module")],
+    [
+        ({"jobs": 0}, "jobs must be at least 1, not 0"),
+        ({"timeout_s": 0.0}, "timeout must be more than 0 s, not 0"),
+        ({"runner": lambda store, point: None}, "runner must be a function at the top of a module"),
+    ],
 )
 def test_options_that_cannot_be(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -91,7 +91,8 @@ def test_ends_as_scontrol_tells_them() -> None:
     ends = parse_scontrol(SCONTROL)
     assert [end.share for end in ends] == [3, 4, 5, 7, 2, 1]
     assert [end.words for end in unusual(ends)][-2:] == [
-        "CANCELLED (exit code 0:0)", "FAILED on n2 (exit code 0:9, NonZeroExitCode)",
+        "CANCELLED (exit code 0:0)",
+        "FAILED on n2 (exit code 0:9, NonZeroExitCode)",
     ]
 
 
@@ -104,8 +105,14 @@ def test_ends_as_sacct_tells_them() -> None:
 
 def test_the_script_says_what_was_asked_for(tmp_path: Path, commands: Commands) -> None:
     options = SlurmOptions(
-        partition="long", account="pim", time="1:00:00", memory="4G", cpus=2,
-        modules=["gcc/12", "odd name"], directives=["--constraint=avx512"], setup=["ulimit -c 0"],
+        partition="long",
+        account="pim",
+        time="1:00:00",
+        memory="4G",
+        cpus=2,
+        modules=["gcc/12", "odd name"],
+        directives=["--constraint=avx512"],
+        setup=["ulimit -c 0"],
     )
     handle = executor(options=options, jobs=3, timeout_s=60.0).submit(
         points(40, tmp_path / "traces"), tmp_path / "the store", tmp_path / "runs"
@@ -141,9 +148,15 @@ def test_the_script_does_its_share(tmp_path: Path, commands: Commands) -> None:
     assert f'#SBATCH --output="{tmp_path}/100 %% runs/0001-slurm/logs/%a.log"' in script.read_text()
     for task in ("1", "2", "3", "2"):  # the second of 2 is a requeue
         subprocess.run(
-            ["bash", script], check=True, capture_output=True,
-            env={"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_JOB_ID": "7", "SLURMD_NODENAME": "n1",
-                 "PYTHONPATH": str(Path(__file__).parent)},
+            ["bash", script],
+            check=True,
+            capture_output=True,
+            env={
+                "SLURM_ARRAY_TASK_ID": task,
+                "SLURM_ARRAY_JOB_ID": "7",
+                "SLURMD_NODENAME": "n1",
+                "PYTHONPATH": str(Path(__file__).parent),
+            },
         )
     assert_all_right(tmp_path / "a store", wanted)
     assert len(list((tmp_path / "traces").iterdir())) == 7
@@ -160,8 +173,10 @@ def test_a_template_of_the_users_own(tmp_path: Path, commands: Commands) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{{ share }}\n{{ partitoin }}", r"'partitoin' is undefined"),
-     ("#!/bin/sh\n{% if %}", r"template must be one that jinja2 renders .*mine\.j2:2\]")],
+    [
+        ("{{ share }}\n{{ partitoin }}", r"'partitoin' is undefined"),
+        ("#!/bin/sh\n{% if %}", r"template must be one that jinja2 renders .*mine\.j2:2\]"),
+    ],
 )
 def test_a_template_with_a_fault(
     tmp_path: Path, commands: Commands, text: str, message: str
@@ -176,10 +191,12 @@ def test_a_template_with_a_fault(
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"partition": "a b"}, "partition must be one word, not 'a b'"),
-     ({"memory": "4G\n#SBATCH -A x"}, "memory must be one word"),
-     ({"directives": ["constraint=x"]}, "directive must be an option of sbatch on one line"),
-     ({"cpus": 0}, "cpus must be at least 1, not 0")],
+    [
+        ({"partition": "a b"}, "partition must be one word, not 'a b'"),
+        ({"memory": "4G\n#SBATCH -A x"}, "memory must be one word"),
+        ({"directives": ["constraint=x"]}, "directive must be an option of sbatch on one line"),
+        ({"cpus": 0}, "cpus must be at least 1, not 0"),
+    ],
 )
 def test_options_that_cannot_stand_in_a_script(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -187,11 +204,13 @@ def test_options_that_cannot_stand_in_a_script(options: dict[str, object], messa
 
 
 def test_a_refusal_is_quoted_and_leaves_no_submission(tmp_path: Path, commands: Commands) -> None:
-    commands(sbatch="""cat >&2 <<'EOF'
+    commands(
+        sbatch="""cat >&2 <<'EOF'
 sbatch: error: Memory specification can not be satisfied
 sbatch: error: Batch job submission failed: Requested node configuration is not available
 EOF
-exit 1""")
+exit 1"""
+    )
     with pytest.raises(ExecutorError) as error:
         executor().submit(points(2, tmp_path / "traces"), tmp_path / "store", tmp_path / "runs")
     assert str(error.value) == (

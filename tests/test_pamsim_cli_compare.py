@@ -66,7 +66,7 @@ def test_the_table_has_a_row_a_figure(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["compare", "pam-hbm", "pam-hbm-gqa", "nothing", *STEP]) == EXIT_POINTS_FAILED
     out = capsys.readouterr().out
     assert "1  pam-hbm\n2  pam-hbm-gqa\n3  nothing" in out
-    for row in ("decode step", "energy a token", "of the peak", "waits for attention", "proof:"):
+    for row in ("decode step", "energy a token", "of the peak", "step waits for", "proof:"):
         assert row in out
     assert "system must be a known name" in out
 

@@ -358,3 +358,9 @@ def test_more_queries_than_a_program_can_name() -> None:
     compile_step(model, make_step("1", 16 * 256), system())
     with pytest.raises(InputError, match="of one channel must be at most 4096"):
         compile_step(model, make_step("1", 16 * 256 + 1), system())
+
+
+def test_a_device_whose_macs_take_all_banks_is_not_compiled_for() -> None:
+    machine = load_system("pam-hbm", ("tiers.hbm.device=hbm3-pam-ab",))
+    with pytest.raises(InputError, match=r"must work on one bank group .* not on a whole Pseudo"):
+        compile_step(small(), make_step("1"), machine)

@@ -248,8 +248,14 @@ def test_exponential_lanes_divide_the_elements() -> None:
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        (ProgramVariants(queries=(0,), elements=(16,), reduced_elements=(16,)), "queries must be from 1 to 65536, not 0"),
-        (ProgramVariants(queries=(1,), elements=(17,), reduced_elements=(16,)), "elements must be a positive multiple of 16, not 17"),
+        (
+            ProgramVariants(queries=(0,), elements=(16,), reduced_elements=(16,)),
+            "queries must be from 1 to 65536, not 0",
+        ),
+        (
+            ProgramVariants(queries=(1,), elements=(17,), reduced_elements=(16,)),
+            "elements must be a positive multiple of 16, not 17",
+        ),
         (
             ProgramVariants(queries=(1,), elements=(16,), reduced_elements=(0,)),
             "reduced_elements must be a positive multiple of 16, not 0",

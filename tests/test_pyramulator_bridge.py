@@ -92,8 +92,7 @@ def must_agree(case: Case, name: str) -> None:
         return
     smallest = minimise(case, lambda c: difference(c) is not None)
     pytest.fail(
-        f"{name}: Ramulator and {found}\n"
-        f"smallest: {difference(smallest)}\n{as_python(smallest)}",
+        f"{name}: Ramulator and {found}\nsmallest: {difference(smallest)}\n{as_python(smallest)}",
         pytrace=False,
     )
 
@@ -119,8 +118,9 @@ def test_random_cases_with_refresh_in_turn_agree(level: int) -> None:
 
 # Hypothesis draws a seed and not every number of the case: twenty times as many cases a second, and
 # minimise() cuts a case down as well. The numbers drawn along with it stay in the report.
-@settings(max_examples=CASES, deadline=None, derandomize=True,
-          suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(seed=st.integers(0, 2**64 - 1), binding=st.booleans(), phase=st.integers(0, 60))
 def test_drawn_cases_agree(seed: int, binding: bool, phase: int) -> None:
     case = with_refresh_later(generate.case(random.Random(seed)), phase)
@@ -249,8 +249,10 @@ def streams(*records: list[tuple[int, ...]]) -> CommandStream:
 def test_one_access_by_hand(replay: bool) -> None:
     # ACT at 1; RD no earlier than 1 + 5, completing at once
     result = bridge.run_bridge(
-        device(TimingRow("Bank", ("ACT",), ("RD",), 5)), streams([(2, 0, 3, 4, 0, 1)]),
-        log=True, replay=replay,
+        device(TimingRow("Bank", ("ACT",), ("RD",), 5)),
+        streams([(2, 0, 3, 4, 0, 1)]),
+        log=True,
+        replay=replay,
     )
     assert result.log is not None
     found = [(r["tick"], r["command"], r["address"].tolist()) for r in result.log]

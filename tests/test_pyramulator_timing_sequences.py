@@ -147,7 +147,8 @@ def test_sequence_on_the_device(title: str) -> None:
 def test_a_precharge_after_an_append_waits_out_the_refresh_between_them() -> None:
     # The refresh closes the append's bank; its own PREpb still waits nRFC (910 ticks).
     device = load_device("hbm3-pam")
-    description = describe(device, ProgramVariants(queries=(1,), elements=(16,), reduced_elements=(128,)))
+    variants = ProgramVariants(queries=(1,), elements=(16,), reduced_elements=(128,))
+    description = describe(device, variants)
     index = description.command_index
     stream = np.array(
         [

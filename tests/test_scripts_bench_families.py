@@ -12,7 +12,7 @@ from pamsim.compiler import families
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from bench_families import CASES, busiest_run, measure  # noqa: E402
+from bench_families import CASES, busiest_run, measure
 
 
 def test_every_family_has_a_case() -> None:

@@ -43,11 +43,13 @@ def cluster() -> Any:
     old = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = batch_points.HERE
     with (
-        dask.config.set({
-            "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-            # 30 s unless set: so long dask tries to reach a worker that has just been killed.
-            "distributed.comm.timeouts.connect": "5s",
-        }),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+                # 30 s unless set: so long dask tries to reach a worker that has just been killed.
+                "distributed.comm.timeouts.connect": "5s",
+            }
+        ),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as found,

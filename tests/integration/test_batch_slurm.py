@@ -98,12 +98,15 @@ def set_node(cluster: LoopbackSlurm, node: str, state: str) -> None:
 def test_nothing_listens_on_another_address_than_loopback(cluster: LoopbackSlurm) -> None:
     """/proc/net/tcp writes addresses as little-endian hexadecimal: 127.0.0.1 is 0100007F."""
     text = cluster.conf.read_text()
-    ports = [int(word.partition("=")[2]) for word in text.split() if word.startswith(
-        ("Port=", "SlurmctldPort=")
-    )]
+    ports = [
+        int(word.partition("=")[2])
+        for word in text.split()
+        if word.startswith(("Port=", "SlurmctldPort="))
+    ]
     lines = [
-        line.split() for name in ("tcp", "tcp6") for line in
-        Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
     ]
     listening = [fields[1].split(":") for fields in lines if fields[3] == "0A"]
     ours = [address for address, port in listening if int(port, 16) in ports]
@@ -138,9 +141,9 @@ def test_all_results_after_kills_of_everything(cluster: LoopbackSlurm, tmp_path:
     on_living_node = [p for p, node in tasks_of(handle.directory).items() if node == NODES[1]]
     kill(on_living_node, chance)
     cluster.start_node(NODES[0])
-    cluster.wait_for("node is back", lambda: cluster.node_states()[NODES[0]].startswith(
-        ("idle", "alloc", "mix")
-    ))
+    cluster.wait_for(
+        "node is back", lambda: cluster.node_states()[NODES[0]].startswith(("idle", "alloc", "mix"))
+    )
     end = executor().wait(handle, timeout_s=120)
     assert end.finished and end.failed == 0 and end.done + end.missing == POINTS
     assert any("restart 1" in log.read_text() for log in (handle.directory / "logs").iterdir())
@@ -204,9 +207,7 @@ def test_cancel_keeps_what_is_finished_and_says_who_ended_it(
 def test_two_attempts_at_once_do_no_harm(cluster: LoopbackSlurm, tmp_path: Path) -> None:
     wanted = points(20, tmp_path / "traces", sleep_s=0.05)
     running = executor(shares=1)
-    handles = [
-        running.submit(wanted, tmp_path / "store", tmp_path / "runs") for _ in range(2)
-    ]
+    handles = [running.submit(wanted, tmp_path / "store", tmp_path / "runs") for _ in range(2)]
     for handle in handles:
         assert running.wait(handle, timeout_s=60) == Progress(20, 0, 0, 0)
     assert_all_right(tmp_path / "store", wanted)
@@ -258,8 +259,11 @@ def test_the_script_starts_and_stops_a_cluster() -> None:
         said = {}
         for verb in ("start", "status", "stop"):
             done = subprocess.run(
-                [sys.executable, script, verb, directory], capture_output=True, text=True,
-                check=False, timeout=60,
+                [sys.executable, script, verb, directory],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
             )
             assert done.returncode == 0, done.stderr
             said[verb] = done.stdout

@@ -123,7 +123,7 @@ class Reference:
     # Requests enter the FIFO before the controller acts
 
     def enter_refreshes(self, tick: int) -> None:
-        """10: at ticks k x interval, one for each scope node, in node order, or for those in turn."""
+        """10: at ticks k x interval, one for each scope node in order, or for those in turn."""
         refresh = self.description.refresh
         if refresh is None or tick % refresh.interval != 0:
             return

@@ -25,7 +25,7 @@ def with_refresh_later(case: Case, ticks: int) -> Case:
 
 
 def with_refresh_in_turn(case: Case, level: int) -> Case:
-    """The nodes of the refresh's scope take turns in each node of a level above, if there is one."""
+    """The nodes of the refresh's scope take turns in each node of a level above, if any."""
     refresh, levels = case.description.refresh, case.description.levels
     if refresh is not None:
         above = levels[: levels.index(refresh.scope) + 1]

@@ -51,10 +51,14 @@ def command(
 ) -> int:
     """Run one decode step in several cases and print their figures side by side.
 
-    A case is a system, with changes as --set takes them: `pam-hbm pam-hbm,layout=token-major
-    attacc`. Without a case, --system is the one that --vary changes. Ratios are to the first case.
-    A case that cannot be run says why; then the exit code is 3.
-    """  # fmt: skip
+    A case is a system, with changes as --set takes them:
+
+    \b
+      pamsim compare pam-hbm pam-hbm,layout=token-major attacc --model llama-3-8b
+
+    Without a case, --system is the one that --vary changes. Ratios are to the first case. A case
+    that cannot be run says why; then the exit code is 3.
+    """
     from pamsim.report.compare import compare_document, print_comparison
     from pamsim.report.validation import violated
 

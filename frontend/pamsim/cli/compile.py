@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 
 import click
 
@@ -26,6 +27,7 @@ def command(inputs: Inputs, conduct: Conduct) -> int:
 
     started = datetime.datetime.now(datetime.UTC)
     job = pipeline.load(inputs, conduct.quiet)
+    pipeline.must_attend(job)
     path, replace = evaluate.place(job, "compile", conduct)
     with OutputDirectory(path, replace) as directory, Progress(conduct.quiet) as progress:
         compiled = pipeline.compile_job(job, progress)
@@ -34,11 +36,15 @@ def command(inputs: Inputs, conduct: Conduct) -> int:
     if conduct.json:
         print_json(document)
     elif not conduct.quiet:
-        for program in (p for part in document["parts"] for p in part["programs"]):
-            channels = len(program["channels"])
+        programs = [p for part in document["parts"] for p in part["programs"]]
+        channels = Counter[str]()  # of a program, which several parts may have
+        for program in programs:
+            channels[program["sha256"]] += len(program["channels"])
+        for program in {p["sha256"]: p for p in programs}.values():
+            count = channels[program["sha256"]]
             click.echo(
                 f"{program['sha256'][: files.SHORT]}  {program['instructions']:>6} instructions  "
-                f"{program['streams']:>2} streams  {channels:>3} channel{'s' * (channels != 1)}"
+                f"{program['streams']:>2} streams  {count:>3} channel{'s' * (count != 1)}"
             )
     if not conduct.quiet:
         note(f"programs in {path}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pamsim.cli.options import PlainGroup
 from pamsim.cli.output import note, print_json
 from pamsim.errors import EXIT_OK, InputError, nearest
 
@@ -20,7 +21,7 @@ SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, hel
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-@click.group("config")
+@click.group("config", cls=PlainGroup)
 def command() -> None:
     """Machine descriptions: list, show, check, schema."""
 
@@ -29,13 +30,20 @@ def command() -> None:
 @click.argument("kind", required=False)
 @JSON
 def list_names(kind: str | None, as_json: bool) -> int:
-    """List the descriptions known by name, of one KIND or of all."""
+    """List the descriptions known by name, of all kinds, or of one KIND with what each is."""
     from pamsim.config import KINDS, list_configs
 
     kinds = (_known(kind),) if kind else KINDS
     names = {k: list(list_configs(k)) for k in kinds}
     if as_json:
         print_json(names)
+    elif kind:
+        from pamsim.config.documents import load_tree, locate
+
+        width = max(map(len, names[kind]))
+        for name in names[kind]:
+            said = load_tree(kind, locate(kind, name)).data.get("description", "")
+            click.echo(f"{name:<{width}}  {said}".rstrip())
     else:
         for k in kinds:
             click.echo(f"{k}: {', '.join(names[k])}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pamsim.cli.options import PlainGroup
 from pamsim.cli.output import note
 from pamsim.cli.output_file import write_file
 from pamsim.errors import EXIT_OK, EXIT_VIOLATION
@@ -14,7 +15,7 @@ from pamsim.errors import EXIT_OK, EXIT_VIOLATION
 FILE = click.Path(path_type=Path, allow_dash=True)
 
 
-@click.group("isa")
+@click.group("isa", cls=PlainGroup)
 def command() -> None:
     """Instruction sets: show, asm, disasm, check."""
 

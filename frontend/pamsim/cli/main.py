@@ -79,7 +79,10 @@ def cli() -> None:
     """Cycle-accurate processing-in-memory for LLM serving.
 
     Compiles decode attention into programs for PIM devices, simulates them, and proves the result.
-    Start with: pamsim run --model llama-3-8b --system pam-hbm --context 8192
+    Start with:
+
+    \b
+      pamsim run --model llama-3-8b --system pam-hbm --context 8192
     """
 
 

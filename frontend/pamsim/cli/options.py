@@ -19,6 +19,17 @@ KV_DTYPES = ("fp16", "bf16", "fp8", "int8", "int4")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class PlainGroup(click.Group):
+    """A group whose help says what each command does in a whole sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, c.get_short_help_str(limit=200)) for name, c in commands if c is not None]
+            )
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a decode step is made from, as the user wrote it."""

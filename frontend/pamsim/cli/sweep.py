@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pamsim.cli.options import PlainGroup
 from pamsim.errors import EXIT_OK
 
 EXECUTORS = ("local", "slurm", "dask")
@@ -52,7 +53,7 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.group("sweep")
+@click.group("sweep", cls=PlainGroup)
 def command() -> None:
     """Batches of runs: plan, submit, status, collect, retry, plot.
 

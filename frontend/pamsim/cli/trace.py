@@ -87,6 +87,7 @@ def write_command(
         else:
             assert inputs is not None
             job = pipeline.load(inputs, quiet)
+            pipeline.must_attend(job)
             parts = pipeline.compile_job(job, progress)
         given_inputs = _as_given(job.inputs, layer)
         compiled, layer = pipeline.part_of(parts, layer, tier)
@@ -111,6 +112,8 @@ def _as_given(inputs: Inputs, layer: int) -> dict[str, str]:
     found["layer"] = str(layer)
     if inputs.batch is not None:
         found["batch"] = str(inputs.batch)
+    if inputs.kv_dtype is not None:
+        found["kv_dtype"] = inputs.kv_dtype
     if inputs.overrides:
         found["set"] = "\n".join(inputs.overrides)
     return found

@@ -139,19 +139,17 @@ class ChannelCode:
                 yield make("APP", page=page, column=column, columns=columns, source=page)
         for tile in self.open:
             yield from self.attend(tile)
-        period = _period(self.flash)
-        rounds = len(self.flash) // period if period else 0
-        if rounds > 1:
-            first, second = self.flash[0], self.flash[period]
-            body = [i for t in self.flash[:period] for i in self.attend(t)]
-            yield from repeat(
-                rounds,
-                body,
-                row_step=PAGES * (second.slot - first.slot),
-                query_step=(second.pair - first.pair) * self.per_pair,
-            )
-        for tile in self.flash[rounds * period if rounds > 1 else 0 :]:
-            yield from self.attend(tile)
+        for first, period, count in _runs(self.flash):
+            tiles = self.flash[first : first + period]
+            body = [i for tile in tiles for i in self.attend(tile)]
+            steps = {}
+            if count > 1:
+                again = self.flash[first + period]
+                steps = {
+                    "row_step": PAGES * (again.slot - tiles[0].slot),
+                    "query_step": (again.pair - tiles[0].pair) * self.per_pair,
+                }
+            yield from repeat(count, body, **steps)
         if self.full:
             yield make("BAR", id=ATTENDED)
         yield from self.results()
@@ -234,20 +232,46 @@ class ChannelCode:
                 )
 
 
-def _period(tiles: Sequence[Work]) -> int:
+def _runs(tiles: Sequence[Work]) -> Iterator[tuple[int, int, int]]:
+    """(first tile, tiles that come again, how often), all tiles in order.
+
+    The whole in one run, if it has a period; what is left, and else all, in rounds of the planes
+    over the tiles of one pair.
+    """
+    if not tiles:
+        return
+    fields = np.array([(t.plane, t.slot, t.vectors, t.pair) for t in tiles])
+    start, period = 0, _period(fields)
+    if period:
+        yield 0, period, len(tiles) // period
+        start = len(tiles) // period * period
+    planes = len({t.plane for t in tiles})
+    steps = fields[planes:] - fields[:-planes]
+    again = np.append((steps == [0, 1, 0, 0]).all(axis=1), np.zeros(planes, bool))
+    ends = np.flatnonzero(~again)  # the first tile from each on that does not come again
+    while start < len(tiles):
+        same = int(ends[np.searchsorted(ends, start)]) - start
+        count = 1 + same // planes
+        period = planes if count > 1 else 1
+        yield start, period, count
+        start += period * count
+
+
+def _period(fields: np.ndarray) -> int:
     """Fewest tiles after which everything comes again, moved by constant steps; 0 for never.
 
-    What is left over behind the last whole period may differ.
+    fields: int64 [tiles, 4] of plane, slot, vectors and pair. What is left over behind the last
+    whole period may differ.
     """
-    if len(tiles) < 2:
-        return 0
-    fields = np.array([(t.plane, t.slot, t.vectors, t.pair) for t in tiles])
     fixed, moved = fields[:, [0, 2]], fields[:, [1, 3]]
     starts = np.flatnonzero((fixed == fixed[0]).all(axis=1))
-    for period in starts[(starts > 0) & (starts <= len(tiles) // 2)].tolist():
-        whole = len(tiles) // period * period
-        same = (fixed[period:whole] == fixed[: whole - period]).all()
+    for period in starts[(starts > 0) & (starts <= len(fields) // 2)].tolist():
+        whole = len(fields) // period * period
         steps = moved[period:whole] - moved[: whole - period]
-        if same and (steps == steps[0]).all() and (steps[0] >= 0).all():
+        if (
+            (fixed[period:whole] == fixed[: whole - period]).all()
+            and (steps == steps[0]).all()
+            and (steps[0] >= 0).all()
+        ):
             return int(period)
     return 0

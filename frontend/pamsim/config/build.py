@@ -26,16 +26,10 @@ from pamsim.config.family import (
 )
 from pamsim.config.peak import internal_peak
 from pamsim.config.problems import raise_all
+from pamsim.config.quantity import ConstantModel, canonical, canonical_range
 from pamsim.config.reader import DataPath
 from pamsim.config.resolver import COLUMNS, describe, smallest_operand
-from pamsim.config.schema import (
-    CommandModel,
-    ConstantModel,
-    DeviceModel,
-    EnergyModel,
-    canonical,
-    canonical_range,
-)
+from pamsim.config.schema import CommandModel, DeviceModel, EnergyModel
 from pamsim.config.spec import (
     Constant,
     DeviceSpec,

@@ -7,8 +7,9 @@ from typing import Any
 
 from pamsim.config.overrides import SET_SOURCE
 from pamsim.config.problems import dotted
+from pamsim.config.quantity import ConstantModel, Section
 from pamsim.config.reader import DataPath
-from pamsim.config.schema import ConstantModel, Section, Titled
+from pamsim.config.schema import Titled
 from pamsim.config.spec import Constant
 from pamsim.errors import Position
 

@@ -11,6 +11,7 @@ from pamsim.config.constants import own_constants
 from pamsim.config.documents import Tree, load_tree, locate
 from pamsim.config.overrides import expand
 from pamsim.config.problems import keys_at, raise_all, validate
+from pamsim.config.quantity import canonical
 from pamsim.config.schema import (
     MODELS,
     DeviceModel,
@@ -18,7 +19,6 @@ from pamsim.config.schema import (
     LinkModel,
     SystemModel,
     Titled,
-    canonical,
 )
 from pamsim.config.spec import DeviceSpec, HostSpec, LinkSpec, SystemSpec, TierSpec
 from pamsim.config.tree_checks import tree_faults

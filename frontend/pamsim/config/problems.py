@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pamsim.config.documents import Tree
+from pamsim.config.quantity import ConstantModel
 from pamsim.config.reader import DataPath
-from pamsim.config.schema import ConstantModel
 from pamsim.errors import InputError, InputErrors, PamsimError, did_you_mean, short
 
 _MAX_SHOWN = 25

@@ -91,6 +91,8 @@ def schema_files() -> dict[str, str]:
         for name, definition in schema.get("$defs", {}).items():
             if name in _PARTIAL:
                 definition.pop("required", None)
+            if f"#/$defs/{name}" in _DOCUMENTS:  # one that stands in its place may extend another
+                definition["properties"]["extends"] = schema["properties"]["extends"]
         for document in (schema, *schema.get("$defs", {}).values()):
             _lists_that_follow(document)
         _name_or_document(schema)

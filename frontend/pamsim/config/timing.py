@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from pamsim.config.constants import Place
 from pamsim.config.expression import evaluate, names_in
-from pamsim.config.schema import ConstantModel, DeviceModel
+from pamsim.config.quantity import ConstantModel
+from pamsim.config.schema import DeviceModel
 from pamsim.config.units import DIMENSIONS, convert
 from pamsim.errors import InputError, PamsimError, short
 

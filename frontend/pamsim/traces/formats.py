@@ -117,7 +117,8 @@ def _reader(file: BinaryIO, name: str) -> OpenTrace:
     known = "text, binary, rw, ldst or ram2bin"
     hint = "Perfetto's JSON is written, not read" if first.startswith(b"{") else ""
     raise InputError(
-        f"trace must begin as one in {known} does, not {first[:8].hex(' ') or 'nothing'}, at byte 0",
+        f"trace must begin as one in {known} does, "
+        f"not {first[:8].hex(' ') or 'nothing'}, at byte 0",
         Position(name),
         hint,
     )

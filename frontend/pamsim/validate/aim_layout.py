@@ -10,7 +10,7 @@ from pamsim.layout.table import BlockTable
 from pamsim.layout.whole_heads import HeadSegment, HeadTable
 from pamsim.model.spec import ModelSpec
 from pamsim.validate.layout import LayoutVerdict
-from pamsim.validate.whole_heads_layout import prove_heads
+from pamsim.validate.whole_heads_layout import prove_head_layout
 from pamsim.workload.step import DecodeStep
 
 BANK_GROUPS = 4
@@ -48,7 +48,7 @@ def prove_layout(
     """As pamsim.validate.prove_layout."""
     assert isinstance(table, HeadTable)
     places = _Places(table.shape, model.head_dim)
-    return prove_heads(table, model, step, system, tier, layers or model.layers, places)
+    return prove_head_layout(table, model, step, system, tier, layers or model.layers, places)
 
 
 class _Places:

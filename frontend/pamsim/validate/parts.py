@@ -91,10 +91,11 @@ def prove_functions(parts: Sequence[CompiledPart], *, seed: int, mode: Mode) -> 
         return verdicts[0]
     worst = max(verdicts, key=_share)
     faults = [v.first_fault for v in verdicts if v.first_fault]
+    coverages = dict.fromkeys(v.coverage for v in verdicts)
     return replace(
         worst,
         verdict="violated" if faults else worst.verdict,
-        coverage=f"{len(verdicts)} parts: " + "; ".join(dict.fromkeys(v.coverage for v in verdicts)),
+        coverage=f"{len(verdicts)} parts: {'; '.join(coverages)}",
         first_fault=faults[0] if faults else "",
         **{
             name: sum(getattr(v, name) for v in verdicts)

@@ -61,7 +61,7 @@ class _Found:
     extra: int  # and with one too many
 
 
-def prove_heads(
+def prove_head_layout(
     table: Table,
     model: ModelSpec,
     step: DecodeStep,

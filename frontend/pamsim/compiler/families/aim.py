@@ -8,9 +8,9 @@ from itertools import groupby
 from pamsim.compiler.aim_program import channel_program
 from pamsim.compiler.compiled import CompiledStep, Tiling
 from pamsim.compiler.distinct import DistinctPrograms
+from pamsim.compiler.fits import check_device
 from pamsim.compiler.whole_heads import bind_heads, check_whole_heads, heads_shape
 from pamsim.config.spec import DeviceSpec, SystemSpec
-from pamsim.errors import InputError
 from pamsim.layout.aim import TRANSPOSED_VALUE, AimShape, aim_shape
 from pamsim.layout.capacity import Room, reserved_rows
 from pamsim.layout.whole_heads import HeadTable, place_heads
@@ -78,9 +78,8 @@ def _check(model: ModelSpec, share: TierShare, system: SystemSpec, device: Devic
     why = "the softmax of its controller gives no partial results"
     check_whole_heads(model, share, system, device, TRANSPOSED_VALUE, why)
     constants, organisation = load(device.family).constants, device.organisation
-    has = organisation.bank_groups * organisation.banks, organisation.columns
-    should = constants["banks"], constants["row_columns"]
-    if has != should:
-        raise InputError(
-            f"{device.name} must have {should} banks and columns, as the instruction set, not {has}"
-        )
+    check_device(
+        device,
+        banks_of_a_channel=(organisation.bank_groups * organisation.banks, constants["banks"]),
+        columns_of_a_row=(organisation.columns, constants["row_columns"]),
+    )

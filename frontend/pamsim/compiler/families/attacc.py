@@ -8,6 +8,7 @@ from itertools import groupby
 from pamsim.compiler.attacc_program import channel_program
 from pamsim.compiler.compiled import CompiledStep, Tiling
 from pamsim.compiler.distinct import DistinctPrograms
+from pamsim.compiler.fits import check_device
 from pamsim.compiler.whole_heads import bind_heads, check_whole_heads, heads_shape
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError
@@ -61,10 +62,10 @@ def _check(model: ModelSpec, share: TierShare, system: SystemSpec, device: Devic
     if model.softcap is not None:
         raise InputError(f"scores of {model.name} on {device.name} must be without soft-capping")
     constants, organisation = load(device.family).constants, device.organisation
-    has = (organisation.chips, organisation.ranks, organisation.bank_groups, organisation.banks)
-    should = (2, constants["ranks"], constants["bank_groups"], constants["group_banks"])
-    if has != should:
-        raise InputError(
-            f"organisation of {device.name} must have {should} pseudo-channels, ranks, bank groups "
-            f"and banks, as the instruction set has them, not {has}"
-        )
+    check_device(
+        device,
+        pseudo_channels_of_a_channel=(organisation.chips, 2),
+        ranks_of_a_channel=(organisation.ranks, constants["ranks"]),
+        bank_groups_of_a_rank=(organisation.bank_groups, constants["bank_groups"]),
+        banks_of_a_group=(organisation.banks, constants["group_banks"]),
+    )

@@ -14,6 +14,7 @@ from pamsim.compiler.ddr_channel import channel_program, writes_groups
 from pamsim.compiler.ddr_emit import BANKS, CHIPS
 from pamsim.compiler.ddr_tiling import choose_ddr_tiling
 from pamsim.compiler.distinct import DistinctPrograms
+from pamsim.compiler.fits import check_device
 from pamsim.config.spec import DeviceSpec, SystemSpec
 from pamsim.errors import InputError
 from pamsim.layout.capacity import Room, reserved_rows
@@ -85,18 +86,14 @@ def _place(model: ModelSpec, share: TierShare, system: SystemSpec, room: Room) -
 
 
 def _check(model: ModelSpec, device: DeviceSpec) -> None:
-    organisation, table = device.organisation, load(device.family)
-    for what, has, should in (
-        ("banks of a group", organisation.banks, BANKS),
-        ("chips of a rank", organisation.chips, CHIPS),
-        ("column_bytes", organisation.column_bytes, table.constants["bus_bytes"]),
-        ("columns of a row", organisation.columns, table.constants["row_columns"]),
-    ):
-        if has != should:
-            raise InputError(
-                f"{what} of {device.name} must be {should}, as the instruction set has them, "
-                f"not {has}"
-            )
+    organisation, constants = device.organisation, load(device.family).constants
+    check_device(
+        device,
+        banks_of_a_group=(organisation.banks, BANKS),
+        chips_of_a_rank=(organisation.chips, CHIPS),
+        bytes_of_a_column=(organisation.column_bytes, constants["bus_bytes"]),
+        columns_of_a_row=(organisation.columns, constants["row_columns"]),
+    )
     for what, bad in (
         ("kv_dtype", model.kv_dtype not in ("fp16", "bf16") and model.kv_dtype),
         ("attention", model.mla and "latent (MLA)"),

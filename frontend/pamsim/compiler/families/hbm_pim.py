@@ -9,9 +9,9 @@ from pamsim.compiler.channel import bind, channel_program, channel_work
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.compiler.distinct import DistinctPrograms
 from pamsim.compiler.emit import BANKS, ROW_COLUMNS
+from pamsim.compiler.fits import check_device
 from pamsim.compiler.tiling import choose_tiling
-from pamsim.config.spec import DeviceSpec, SystemSpec
-from pamsim.errors import InputError
+from pamsim.config.spec import SystemSpec
 from pamsim.layout import layout_of
 from pamsim.layout.capacity import Room, reserved_rows
 from pamsim.model.spec import ModelSpec
@@ -31,7 +31,12 @@ def compile_tier(
     """
     tier = share.tier
     device = system.tier(tier).device
-    _check_device(device)
+    organisation = device.organisation
+    check_device(
+        device,
+        banks_of_a_group=(organisation.banks, BANKS),
+        columns_of_a_row=(organisation.columns, ROW_COLUMNS),
+    )
     if first_row is None:
         first_row = reserved_rows(model, system, tier)
     room = Room(len(share.layers), first_row)
@@ -42,19 +47,7 @@ def compile_tier(
         work = channel_work(tuple(segments), share)
         programs.add(
             work.shape,
-            partial(channel_program, work, tiling, device.organisation, model.group_size),
+            partial(channel_program, work, tiling, organisation, model.group_size),
             bind(work, channel, model.group_size, tiling.parts),
         )
     return programs.step(share, device, table, tiling)
-
-
-def _check_device(device: DeviceSpec) -> None:
-    for what, has, should in (
-        ("banks of a group", device.organisation.banks, BANKS),
-        ("columns of a row", device.organisation.columns, ROW_COLUMNS),
-    ):
-        if has != should:
-            raise InputError(
-                f"{what} of {device.name} must be {should}, as the instruction set has them, "
-                f"not {has}"
-            )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec
 from pamsim.energy.commands import DTYPE_BYTES, CommandWork, split_name
+from pamsim.energy.unit_work import exponential_work, maximum_work, sum_work
 from pamsim.energy.units import bits
 
 READS_OUT = ("RD", "RDA", "RDRES")
@@ -63,6 +64,11 @@ class _Issue:
         return self.banks * self.device.organisation.chips
 
     @property
+    def elements(self) -> int:
+        """Of all PUs."""
+        return self.operand * self.units
+
+    @property
     def column(self) -> int:
         """Bytes of a column over the chips, which is a burst."""
         return self.device.organisation.column_bytes
@@ -101,26 +107,8 @@ def _sums_of_scores(issue: _Issue) -> CommandWork:
     )
 
 
-def _maximum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.units
-    score = DTYPE_BYTES[issue.device.pim.score_dtype]
-    return CommandWork(maximum_elements=elements, buffer_bytes=elements * score)
-
-
-def _exponential(issue: _Issue) -> CommandWork:
-    elements, pim = issue.operand * issue.units, issue.device.pim
-    read_and_written = DTYPE_BYTES[pim.score_dtype] + DTYPE_BYTES[pim.probability_dtype]
-    return CommandWork(exponential_elements=elements, buffer_bytes=elements * read_and_written)
-
-
-def _sum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.units
-    probability = DTYPE_BYTES[issue.device.pim.probability_dtype]
-    return CommandWork(sum_elements=elements, buffer_bytes=elements * probability)
-
-
 def _group_reduction(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.units
+    elements = issue.elements
     # Each PU has a weight, and an l beside O, for each query.
     chip_column = issue.column // issue.device.organisation.chips
     weights = elements * _FP16_BYTES // (issue.part_columns * chip_column)
@@ -154,9 +142,9 @@ _WORK: dict[str, Callable[[_Issue], CommandWork]] = {
     "WRQ": _query,
     "RDSC": _parts_of_scores,
     "WRSC": _sums_of_scores,
-    "MAX": _maximum,
-    "EXP": _exponential,
-    "SUM": _sum,
+    "MAX": lambda issue: maximum_work(issue.elements, issue.device.pim),
+    "EXP": lambda issue: exponential_work(issue.elements, issue.device.pim),
+    "SUM": lambda issue: sum_work(issue.elements, issue.device.pim),
     "REDBG": _group_reduction,
     "REDCB": _to_buffer,
     "RDRES": lambda issue: CommandWork(buffer_bytes=issue.column),

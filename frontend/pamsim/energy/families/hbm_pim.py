@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from pamsim.config.spec import DeviceSpec
 from pamsim.energy.commands import DTYPE_BYTES, CommandWork, columns_of, split_name
+from pamsim.energy.unit_work import exponential_work, maximum_work, sum_work
 from pamsim.energy.units import bits
 
 READS_OUT = ("RD", "RDA", "RDRES")
@@ -59,6 +60,11 @@ class _Issue:
     columns: int  # of each bank's row, of a MAC
 
     @property
+    def elements(self) -> int:
+        """Of all PUs."""
+        return self.operand * self.banks
+
+    @property
     def column(self) -> int:
         return self.device.organisation.column_bytes
 
@@ -83,7 +89,7 @@ def _scale(issue: _Issue) -> CommandWork:
 
 
 def _softcap(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
+    elements = issue.elements
     read_and_written = 2 * DTYPE_BYTES[issue.device.pim.score_dtype]
     return CommandWork(exponential_elements=2 * elements, buffer_bytes=elements * read_and_written)
 
@@ -96,26 +102,8 @@ def _query(issue: _Issue) -> CommandWork:
     )
 
 
-def _maximum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
-    score = DTYPE_BYTES[issue.device.pim.score_dtype]
-    return CommandWork(maximum_elements=elements, buffer_bytes=elements * score)
-
-
-def _exponential(issue: _Issue) -> CommandWork:
-    elements, pim = issue.operand * issue.banks, issue.device.pim
-    read_and_written = DTYPE_BYTES[pim.score_dtype] + DTYPE_BYTES[pim.probability_dtype]
-    return CommandWork(exponential_elements=elements, buffer_bytes=elements * read_and_written)
-
-
-def _sum(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
-    probability = DTYPE_BYTES[issue.device.pim.probability_dtype]
-    return CommandWork(sum_elements=elements, buffer_bytes=elements * probability)
-
-
 def _group_reduction(issue: _Issue) -> CommandWork:
-    elements = issue.operand * issue.banks
+    elements = issue.elements
     # Each PU has a weight, and an l beside O, for each query.
     weights = elements * _FP16_BYTES // (issue.part_columns * issue.column)
     return CommandWork(
@@ -166,9 +154,9 @@ _WORK: dict[str, Callable[[_Issue], CommandWork]] = {
     "SCbg": _scale,
     "WRQ": _query,
     "CAP": _softcap,
-    "MAX": _maximum,
-    "EXP": _exponential,
-    "SUM": _sum,
+    "MAX": lambda issue: maximum_work(issue.elements, issue.device.pim),
+    "EXP": lambda issue: exponential_work(issue.elements, issue.device.pim),
+    "SUM": lambda issue: sum_work(issue.elements, issue.device.pim),
     "REDBG": _group_reduction,
     "REDLD": _to_die,
     "RDRES": _result,

@@ -216,9 +216,11 @@ def _memory(machine: Machine) -> Banks:
 
 
 def _halves(program: Program) -> tuple[Program, Program]:
-    """Up to the SYNC, and what follows it."""
-    (stream,) = program.streams
-    cut = [i.mnemonic for i in stream.instructions].index("SYNC")
+    """Up to the SYNC, and what follows it. Raises IsaError for a program without the one."""
+    names = [i.mnemonic for s in program.streams for i in s.instructions]
+    if len(program.streams) != 1 or names.count("SYNC") != 1:
+        raise IsaError(f"program must have a stream with a SYNC, not {names.count('SYNC')}")
+    (stream,), cut = program.streams, names.index("SYNC")
     parts = stream.instructions[:cut], stream.instructions[cut + 1 :]
     first, second = (replace(program, streams=(replace(stream, instructions=p),)) for p in parts)
     return first, second

@@ -14,30 +14,28 @@ import numpy as np
 from pim_isa.arithmetic import exponential, to_fp16
 from pim_isa.errors import IsaError
 from pim_isa.memory import GroupMemory
+from pim_isa.semantics.hbm_pim.banks import LockstepBanks
 from pim_isa.semantics.hbm_pim.die import Event, LogicDie
 from pim_isa.table import InstructionTable, load
 
 CHIPS = load("ddr_pim").constants["chips"]
 EMPTY, PARTIAL, SCORE, PROBABILITY = range(4)  # what a slot of the PU buffer holds
-CLOSED = -1
 
 
-class Group:
+class Group(LockstepBanks):
     """One bank group: open rows, PU buffers and maxima, sums and outputs of its units."""
 
     def __init__(
         self, table: InstructionTable, stream: int, memory: GroupMemory, die: LogicDie
     ) -> None:
-        self.stream, self.memory, self.die = stream, memory, die
-        self.lanes, self.banks = table.constants["lanes"], table.constants["banks"]
-        self.units = units = self.banks * CHIPS
         slots, held = table.constants["max_slots"], table.spec("CFG").field("queries").maximum
+        super().__init__(table.constants["banks"], held, die)
+        self.stream, self.memory, self.lanes = stream, memory, table.constants["lanes"]
+        self.units = units = self.banks * CHIPS
         width = table.constants["row_columns"] * self.lanes
-        self.n = self.part = self.vector = 0
+        self.part = self.vector = 0
         self.striped = False
         self.mask = np.arange(units)  # units that masked instructions work on
-        self.open_row = np.full(self.banks, CLOSED, dtype=np.int64)
-        self.held: list[int | None] = [None] * held  # query number per slot; None: nothing
         self.query = np.full((held, CHIPS, width), np.nan, dtype=np.float32)
         self.score = np.full((units, held, slots), np.nan, dtype=np.float32)
         self.kind = np.zeros((units, slots), dtype=np.uint8)
@@ -48,14 +46,13 @@ class Group:
         self.chip_maximum = np.full((CHIPS, held), np.nan, dtype=np.float32)
         self.chip_total = np.full((CHIPS, held), np.nan, dtype=np.float32)
         self.visits: list[dict[str, Any]] = []  # dot products whose sum over the chips is to come
-        self.active = True  # some held query is wanted
 
     # --- control and rows
 
     def configure(self, queries: int, part: int, vector: int, striped: int) -> None:
         """CFG."""
         self.n, self.part, self.vector, self.striped = queries, part, vector, bool(striped)
-        self._activate()
+        self.select()
 
     def set_mask(self, units: int) -> None:
         """MASK."""
@@ -64,24 +61,6 @@ class Group:
     def chosen(self, masked: int) -> np.ndarray:
         """Units that an instruction works on, ascending."""
         return self.mask if masked else np.arange(self.units)
-
-    def _activate(self) -> None:
-        wanted = self.die.wanted
-        self.active = wanted is None or any(q in wanted for q in self.held[: self.n])
-
-    def activate_row(self, row: int) -> None:
-        """ACT."""
-        if (self.open_row != CLOSED).any():
-            raise IsaError(f"banks must be closed before ACT row {row}, not {self._rows()}")
-        self.open_row[:] = row
-
-    def precharge(self) -> None:
-        """PRE."""
-        self.open_row[:] = CLOSED
-
-    def precharge_bank(self, bank: int) -> None:
-        """PREB."""
-        self.open_row[bank] = CLOSED
 
     def append(
         self, bank: int, row: int, column: int, columns: int, chip: int, source: int
@@ -102,14 +81,10 @@ class Group:
     def _appended(
         self, bank: int, row: int, columns: int, elements: int, source: int
     ) -> np.ndarray | None:
-        if self.open_row[bank] not in (CLOSED, row):
-            raise IsaError(f"bank {bank} must have row {row} open or none, not {self._rows()}")
-        self.open_row[bank] = row
-        vector = self.die.appends.get(source)
+        self.open_for_append(bank, row)
+        vector = self.appended(source)
         if vector is None:
-            if self.die.wanted is not None:
-                return None
-            raise IsaError(f"append buffer must hold source {source}")
+            return None
         if len(vector) != elements:
             raise IsaError(
                 f"source {source} must be {elements} elements, which fill {columns} columns, "
@@ -133,31 +108,16 @@ class Group:
         queries = tuple(-1 if q is None else q for q in self.held[: self.n])
         self.die.events.append(Event(self.stream, kind, queries, **details))
 
-    def _rows(self) -> str:
-        return ", ".join("closed" if r == CLOSED else f"row {r}" for r in self.open_row)
-
-    def _visit(self, name: str, row: int) -> None:
-        if (self.open_row != row).any():
-            raise IsaError(f"{name} must find row {row} open in every bank, not {self._rows()}")
-
     # --- K phase
 
     def write_query(self, slot: int, query: int, offset: int) -> None:
         """WRQ."""
-        self.held[slot] = query
-        self._activate()
-        if self.die.wanted is not None and query not in self.die.wanted:
-            self.query[slot] = np.nan
-            return
-        vector = self.die.queries.get(query)
-        if vector is None:
-            raise IsaError(f"query buffer must hold query {query}")
         width = self.part * self.lanes
         each = self.lanes * CHIPS if self.striped else self.lanes
-        start, stop = offset * each, (offset + self.part) * each
-        if stop > len(vector):
-            raise IsaError(f"query {query} must have at least {stop} elements, not {len(vector)}")
-        part = vector[start:stop]
+        part = self.hold(slot, query, offset * each, (offset + self.part) * each)
+        if part is None:
+            self.query[slot] = np.nan
+            return
         if self.striped:
             part = part.reshape(self.part, CHIPS, self.lanes).transpose(1, 0, 2)
         self.query[slot, :, :width] = part.reshape(-1, width)
@@ -166,7 +126,7 @@ class Group:
         self, row: int, column: int, slots: int, base: int, masked: int, accumulate: int, last: int
     ) -> None:
         """MACK."""
-        self._visit("MACK", row)
+        self.visit("MACK", row)
         units = self.chosen(masked)
         where = np.ix_(units, np.arange(base, base + slots))
         if not self.active:
@@ -223,7 +183,7 @@ class Group:
 
     def weigh(self, row: int, column: int, slots: int, base: int, masked: int) -> None:
         """MACV."""
-        self._visit("MACV", row)
+        self.visit("MACV", row)
         units, width = self.chosen(masked), self.part * self.lanes
         if not self.active:
             self.output[:, : self.n] = np.nan

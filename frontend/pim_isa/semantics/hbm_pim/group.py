@@ -15,29 +15,28 @@ from pim_isa.arithmetic import exponential, to_fp16, tree16
 from pim_isa.errors import IsaError
 from pim_isa.formats import BY_CODE
 from pim_isa.memory import GroupMemory
+from pim_isa.semantics.hbm_pim.banks import LockstepBanks
 from pim_isa.semantics.hbm_pim.die import Event, LogicDie
 from pim_isa.table import InstructionTable
 
 # What a slot of the PU buffer holds. WEIGHT: an exponential times the scale of its V.
 EMPTY, PARTIAL, SCORE, PROBABILITY, WEIGHT = range(5)
-CLOSED = -1
 
 
-class Group:
+class Group(LockstepBanks):
     """One bank group: open rows, PU buffers and maxima, sums and outputs of its banks."""
 
     def __init__(
         self, table: InstructionTable, stream: int, memory: GroupMemory, die: LogicDie
     ) -> None:
-        self.stream, self.memory, self.die = stream, memory, die
+        banks, slots = table.constants["banks"], table.constants["max_slots"]
+        held = table.spec("CFG").field("queries").maximum
+        super().__init__(banks, held, die)
+        self.stream, self.memory = stream, memory
         self.lanes = table.constants["lanes"]
-        self.banks = banks = table.constants["banks"]
-        slots, held = table.constants["max_slots"], table.spec("CFG").field("queries").maximum
         width = table.constants["query_columns"] * self.lanes
-        self.n = self.part = self.vector = 0
+        self.part = self.vector = 0
         self.format = BY_CODE[0]
-        self.open_row = np.full(banks, CLOSED, dtype=np.int64)
-        self.held: list[int | None] = [None] * held  # query number per slot; None: nothing
         self.query = np.full((held, width), np.nan, dtype=np.float32)
         self.score = np.full((banks, held, slots), np.nan, dtype=np.float32)
         self.kind = np.zeros((banks, slots), dtype=np.uint8)
@@ -47,7 +46,6 @@ class Group:
         self.group_output = np.full((held, width), np.nan, dtype=np.float32)
         self.group_maximum = np.full(held, np.nan, dtype=np.float32)
         self.group_total = np.full(held, np.nan, dtype=np.float32)
-        self.active = True  # some held query is wanted
         self.selection: dict[int, np.ndarray] = {
             mask: np.flatnonzero([mask >> b & 1 for b in range(banks)])
             for mask in range(1 << banks)
@@ -60,41 +58,19 @@ class Group:
     ) -> None:
         """CFG."""
         self.n, self.part, self.vector, self.format = queries, part, vector, BY_CODE[form]
-        self._activate()
+        self.select()
 
     @property
     def wide(self) -> int:
         """Columns of a query or of outputs that a part of a vector faces."""
         return self.part * self.format.pack
 
-    def _activate(self) -> None:
-        wanted = self.die.wanted
-        self.active = wanted is None or any(q in wanted for q in self.held[: self.n])
-
-    def activate_row(self, row: int) -> None:
-        """ACT."""
-        if (self.open_row != CLOSED).any():
-            raise IsaError(f"banks must be closed before ACT row {row}, not {self._rows()}")
-        self.open_row[:] = row
-
-    def precharge(self) -> None:
-        """PRE."""
-        self.open_row[:] = CLOSED
-
-    def precharge_bank(self, bank: int) -> None:
-        """PREB."""
-        self.open_row[bank] = CLOSED
-
     def append(self, bank: int, row: int, column: int, columns: int, source: int) -> None:
         """APP. The controller opens the row of a closed bank for the write."""
-        if self.open_row[bank] not in (CLOSED, row):
-            raise IsaError(f"bank {bank} must have row {row} open or none, not {self._rows()}")
-        self.open_row[bank] = row
-        vector = self.die.appends.get(source)
+        self.open_for_append(bank, row)
+        vector = self.appended(source)
         if vector is None:
-            if self.die.wanted is not None:
-                return
-            raise IsaError(f"append buffer must hold source {source}")
+            return
         if len(vector) != columns * self.lanes:
             raise IsaError(
                 f"source {source} must be {len(vector) // self.lanes} columns, not {columns}"
@@ -106,29 +82,16 @@ class Group:
             queries = tuple(-1 if q is None else q for q in self.held[: self.n])
             self.die.events.append(Event(self.stream, kind, queries, **details))
 
-    def _rows(self) -> str:
-        return ", ".join("closed" if r == CLOSED else f"row {r}" for r in self.open_row)
-
-    def visit(self, name: str, row: int) -> None:
-        if (self.open_row != row).any():
-            raise IsaError(f"{name} must find row {row} open in every bank, not {self._rows()}")
-
     # --- K phase
 
     def write_query(self, slot: int, query: int, offset: int) -> None:
         """WRQ."""
-        self.held[slot] = query
-        self._activate()
-        if self.die.wanted is not None and query not in self.die.wanted:
-            self.query[slot] = np.nan
-            return
-        vector = self.die.queries.get(query)
-        if vector is None:
-            raise IsaError(f"query buffer must hold query {query}")
         start, stop = offset * self.lanes, (offset + self.wide) * self.lanes
-        if stop > len(vector):
-            raise IsaError(f"query {query} must have at least {stop} elements, not {len(vector)}")
-        self.query[slot, : stop - start] = vector[start:stop]
+        part = self.hold(slot, query, start, stop)
+        if part is None:
+            self.query[slot] = np.nan
+        else:
+            self.query[slot, : len(part)] = part
 
     def dot(
         self, row: int, column: int, slots: int, base: int, mask: int, accumulate: int, last: int

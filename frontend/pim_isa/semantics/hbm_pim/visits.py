@@ -13,7 +13,8 @@ import numpy as np
 
 from pim_isa.errors import IsaError
 from pim_isa.program import Instruction
-from pim_isa.semantics.hbm_pim.group import CLOSED, Group
+from pim_isa.semantics.hbm_pim.banks import CLOSED
+from pim_isa.semantics.hbm_pim.group import Group
 from pim_isa.semantics.hbm_pim.softmax import scale_visits
 
 # What may stand in such a loop, and whether it writes slots of the PU buffer.
