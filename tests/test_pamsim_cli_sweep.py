@@ -308,7 +308,8 @@ def test_plots(pamsim: Command, tmp_path: Path, kind: str) -> None:
 
 def test_inputs_that_change_on_the_way_are_found(tmp_path: Path) -> None:
     """A worker that would compute something else than the key says does not."""
-    point = Point("ab" * 32, {"model": "llama-3-8b", "system": "pam-hbm", "overrides": [],
+    point = Point("ab" * 32, {"model": "llama-3-8b", "kv_dtype": None,
+                              "system": "pam-hbm", "overrides": [],
                               "contexts": [[64, 1]], "seed": 0, "validate": "off",
                               "engine": "embedded", "labels": {}})  # fmt: skip
     with pytest.raises(PamsimError, match="inputs must be those of the submission"):

@@ -12,6 +12,7 @@ from pamsim.compiler.emit import BANKS, ROW_COLUMNS
 from pamsim.compiler.fits import check_device
 from pamsim.compiler.tiling import choose_tiling
 from pamsim.config.spec import SystemSpec
+from pamsim.errors import InputError
 from pamsim.layout import layout_of
 from pamsim.layout.capacity import Room, reserved_rows
 from pamsim.model.spec import ModelSpec
@@ -37,6 +38,14 @@ def compile_tier(
         banks_of_a_group=(organisation.banks, BANKS),
         columns_of_a_row=(organisation.columns, ROW_COLUMNS),
     )
+    peak = device.templates.template(device.templates.peak_commands[-1])
+    if peak.scope == "PseudoChannel":
+        raise InputError(
+            f"{peak.name.partition('_')[0]} of {device.name} must work on one bank group as "
+            f"instructions of {device.family} do, not on a whole {peak.scope}",
+            None,
+            "it runs programs of DRAM commands, with `pamsim simulate --device`",
+        )
     if first_row is None:
         first_row = reserved_rows(model, system, tier)
     room = Room(len(share.layers), first_row)
