@@ -32,7 +32,7 @@ check: $(STAMP) ## lint, types, import layering, generated files up to date
 	$(BIN)/python scripts/sensitivity.py --check
 	$(BIN)/python scripts/fidelity.py --check
 
-generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas, the README's result)
+generate: $(STAMP) ## write the generated files anew (ISA reference, JSON schemas, outputs in README and guide)
 	$(BIN)/python scripts/generate.py
 
 sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensitivity.md)
@@ -41,8 +41,9 @@ sensitivity: $(STAMP) ## vary every assumed constant over its range (docs/sensit
 fidelity: $(STAMP) ## measure what docs/fidelity.md says, beside papers and simulators
 	$(BIN)/python scripts/fidelity.py
 
-bench: $(STAMP) ## measure: engine, bridge, main job, compiler and proofs, batches
+bench: $(STAMP) ## measure: engine, families, bridge, main job, compiler and proofs, batches
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_families.py
 	$(BIN)/python scripts/bench_bridge.py
 	$(BIN)/python scripts/bench_job.py
 	$(BIN)/python scripts/bench_python.py

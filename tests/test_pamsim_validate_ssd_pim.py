@@ -11,6 +11,7 @@ from ssd_cases import DEVICES, compile_small, model, share_of, system
 
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.compiler.ssd_program import make
+from pamsim.layout.table import BLOCK_TOKENS
 from pamsim.report.proofs import prove_timing
 from pamsim.sim import simulate
 from pamsim.validate.functional import FunctionalVerdict, prove_function
@@ -42,6 +43,32 @@ def test_all_proofs_pass(name: str, append: bool) -> None:
     for run in simulate(compiled, log=True):
         timing = prove_timing(run, compiled.device)
         assert (timing.verdict, timing.first) == ("passed", None)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("contexts", [(2112,), (4000, 4000), (2048, 2048, 90)])
+def test_more_than_a_round_of_pages(name: str, contexts: tuple[int, ...]) -> None:
+    """32 planes: from 2049 tokens on a plane has several tiles, one of them in the write buffer."""
+    shape, machine = model(2, 2, 128), system(name)
+    compiled = compile_small(shape, contexts, machine)
+    verdict = prove(compiled, shape)
+    assert (verdict.verdict, verdict.first_fault) == ("passed", "")
+    assert compiled.held is not None
+    layout = prove_layout(
+        compiled.table, shape, compiled.held.step, machine, tier="ssd", layers=shape.layers
+    )
+    assert layout.verdict == "passed", layout.first_fault
+
+
+def test_equally_long_requests_fill_their_pages_on_many_planes() -> None:
+    """8 requests x 2 KV heads of 2048 tokens, 32 tiles each: a round of the planes."""
+    compiled = compile_small(model(2, 2, 128), (2048,) * 8, system())
+    last = {
+        (s.channel, s.group)
+        for s in compiled.table.segments
+        if s.blocks[-1] == 2048 // BLOCK_TOKENS - 1
+    }
+    assert len(last) == 16
 
 
 @pytest.mark.parametrize(("query_heads", "head_dim"), [(5, 64), (1, 256), (3, 80), (2, 16)])

@@ -46,7 +46,7 @@ class _Tool(dict[str, Any]):
 def _findings() -> Iterator[tuple[str, Any]]:
     import platform
 
-    from pamsim.cli.pipeline import versions
+    from pamsim.report.manifest import versions
 
     yield from versions().items()
     yield "platform", platform.platform()

@@ -99,7 +99,7 @@ def finish(
 
 def manifest_inputs(job: pipeline.Job, validate: str) -> dict[str, Any]:
     """The deterministic part of the manifest."""
-    from pamsim.report.manifest import inputs_part
+    from pamsim.report.manifest import inputs_part, versions
     from pamsim.sim import engine_build
 
     build, commit = engine_build(job.inputs.engine)
@@ -112,7 +112,7 @@ def manifest_inputs(job: pipeline.Job, validate: str) -> dict[str, Any]:
         ramulator_commit=commit,
         seed=job.inputs.seed,
         validate=validate,
-        versions=pipeline.versions(),
+        versions=versions(),
     )
 
 

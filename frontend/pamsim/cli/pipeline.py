@@ -131,10 +131,3 @@ def prove(
         phase=progress.phase,
         advance=progress.advance,
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    from pamsim.report.manifest import versions
-
-    return versions()

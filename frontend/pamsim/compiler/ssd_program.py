@@ -93,9 +93,8 @@ class ChannelCode:
     # --- a plane
 
     def of_plane(self, plane: int) -> Code:
-        own = [t for t in self.flash if t.plane == plane]
-        if own:
-            yield from self.read(self.row(own[0]), len(own), self.stream[plane])
+        rows = [self.row(t) for t in self.flash if t.plane == plane]
+        yield from self.read(rows, self.stream[plane])
         full = [t for t in self.full if t.plane == plane]
         if self.full and full:
             yield make("BAR", id=ATTENDED)
@@ -104,26 +103,35 @@ class ChannelCode:
             for i in range(PAGES):
                 yield make("PRG", row=self.row(tile) + i, page=tile.page + i)
 
-    def read(self, row: int, tiles: int, barrier: int) -> Code:
-        """Pages of `tiles` tiles from a row on, a barrier behind every tile."""
+    def read(self, rows: Sequence[int], barrier: int) -> Code:
+        """Pages of the tiles at some rows, ascending; a barrier behind every tile.
+
+        Rows follow on one another but where a tile between them is still in the write buffer.
+        """
         bar = make("BAR", id=barrier)
+        runs = _following(rows)
         if self.device.pim.extra["overlap"] != "cache":
-            pages = [make(m, row=row + i) for i in range(PAGES) for m in ("RDP", "CPY", "OUT")]
-            yield from repeat(tiles, [*pages, bar], row_step=PAGES)
+            for row, tiles in runs:
+                pages = [make(m, row=row + i) for i in range(PAGES) for m in ("RDP", "CPY", "OUT")]
+                yield from repeat(tiles, [*pages, bar], row_step=PAGES)
             return
 
-        def tile(at: int, last: bool) -> Code:
+        def tile(at: int, after: int | None) -> Code:
             """The next page is sensed while one leaves."""
             yield from (make("RDP", row=at + 1), make("OUT", row=at), make("CPY", row=at + 1))
-            if not last:
-                yield make("RDP", row=at + 2)
+            if after is not None:
+                yield make("RDP", row=after)
             yield from (make("OUT", row=at + 1), bar)
-            if not last:
-                yield make("CPY", row=at + 2)
+            if after is not None:
+                yield make("CPY", row=after)
 
-        yield from (make("RDP", row=row), make("CPY", row=row))
-        yield from repeat(tiles - 1, list(tile(row, False)), row_step=PAGES)
-        yield from tile(row + PAGES * (tiles - 1), True)
+        if runs:
+            first = runs[0][0]
+            yield from (make("RDP", row=first), make("CPY", row=first))
+        for number, (row, tiles) in enumerate(runs):
+            after = runs[number + 1][0] if number + 1 < len(runs) else None
+            yield from repeat(tiles - 1, list(tile(row, row + PAGES)), row_step=PAGES)
+            yield from tile(row + PAGES * (tiles - 1), after)
 
     def row(self, tile: Work) -> int:
         return self.first_row + PAGES * tile.slot
@@ -230,6 +238,17 @@ class ChannelCode:
                     None,
                     "a smaller batch or more drives",
                 )
+
+
+def _following(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """(first row, tiles) of runs of tiles that follow on one another."""
+    runs: list[tuple[int, int]] = []
+    for row in rows:
+        if runs and row == runs[-1][0] + PAGES * runs[-1][1]:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((row, 1))
+    return runs
 
 
 def _runs(tiles: Sequence[Work]) -> Iterator[tuple[int, int, int]]:

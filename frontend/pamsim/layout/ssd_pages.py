@@ -4,8 +4,10 @@ A page holds vectors of K, or of V, of one layer and KV head: as many as fit, in
 tokens. The two pages of the same tokens, a *tile*, are rows of one plane that follow on one
 another. The tiles of a drive go round over its channels, then over the planes of a channel; a pair
 of (request, KV head) begins where the one before it ended (PAM, arXiv 2602.11521, section 6.1:
-ordinary interleaving). Pairs go round over the drives. Vector i of a page is of place i mod 8, slot
-i div 8: a place is a processing unit of the channel.
+ordinary interleaving), or one place further where its own end would fall on few planes: the last
+pages of equally long pairs are programmed in the same step, and a plane programs one at a time.
+Pairs go round over the drives. Vector i of a page is of place i mod 8, slot i div 8: a place is a
+processing unit of the channel.
 """
 
 from __future__ import annotations
@@ -97,6 +99,9 @@ def place_tiles(
                         min(shape.vectors, context - start),
                     )
                 )  # fmt: skip
+            pages = -(-context // shape.vectors)
+            # An odd step visits every plane; one place left free is at most 1 in a round.
+            counter[drive] += pages % 2 == 0 and pages >= channels * planes
     return dict(sorted(tiles.items()))
 
 
@@ -122,7 +127,8 @@ def page_table(
         by_plane: dict[tuple[int, int, int], list[Tile]] = defaultdict(list)
         for tile in own:
             by_plane[tile.plane, tile.request, tile.kv_head].append(tile)
-            rows_per_layer[channel, tile.plane] += PAGES
+            rows = PAGES * (tile.slot + 1)
+            rows_per_layer[channel, tile.plane] = max(rows_per_layer[channel, tile.plane], rows)
         held = [_segment(channel, same, room.first_row, shape) for same in by_plane.values()]
         segments += sorted(held, key=lambda s: (s.group, s.key[0].first_row))
     _check_rows(tier, room, rows_per_layer)
