@@ -1,13 +1,12 @@
 """The energy of a decode step, term by term.
 
-Commands are charged what docs/hbm-pim-commands.md says they do (pamsim.energy.commands). A MAC pays
-the cells it reads and its PU, not the way to the pins. The way over the interposer is a term of the
+Commands are charged what their family's page says they do (pamsim.energy.families). A MAC pays the
+cells it reads and its PU, not the way to the pins. The way over the interposer is a term of the
 bytes that cross the devices' pins, so it is in no command. Background is charged once, from
-residency, for the whole step's latency and all pseudo-channels: while they run attention as
-simulated; a channel that has finished or has no program is precharged until the tier has finished;
-for the rest of the step the weights' tier has rows open, another tier is precharged. Refresh goes
-on all the time. Masked banks of a MAC are charged like the others (an upper bound: only tails are
-masked).
+residency, for the whole step's latency and all channels: while they run attention as simulated; a
+channel that has finished or has no program is precharged until the tier has finished; for the rest
+of the step the weights' tier has rows open, another tier is precharged. Refresh goes on all the
+time. Masked banks of a MAC are charged like the others (an upper bound: only tails are masked).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pamsim.compiler.compiled import CompiledStep
 from pamsim.config.spec import DeviceSpec, HostSpec, LinkSpec, SystemSpec, TierSpec
 from pamsim.energy.activity import StepActivity, TierActivity, idle
-from pamsim.energy.background import background_terms
+from pamsim.energy.background import background_terms, standby_node
 from pamsim.energy.commands import command_work, pins_by_command
 from pamsim.energy.mac_buffers import mac_buffer_bytes
 from pamsim.energy.merges import merge_terms, merges_inside
@@ -39,7 +38,10 @@ DIE_PATH = ("bank_group_to_global_io_pj_per_bit", "tsv_pj_per_bit")
 
 @dataclass(frozen=True)
 class Charge:
-    """A term that follows from command counts: constants, and which field of CommandWork counts."""
+    """A term that follows from command counts: constants, and which field of CommandWork counts.
+
+    scope: '' for what the standby constants are of.
+    """
 
     name: str
     field: str
@@ -70,7 +72,7 @@ CHARGES = (
     Charge("write", "write_bits", "bit", "channel", WRITE_PATH),
     Charge("erase", "block_erases", "block erase", "bank", ("erase_pj",)),
     Charge("pins", "pin_bits", "bit", "device", ("interposer_pj_per_bit",)),
-    Charge("refresh", "refreshes", "REFab", "pseudo-channel", ("refresh_all_bank_pj",)),
+    Charge("refresh", "refreshes", "REFab", "", ("refresh_all_bank_pj",)),
     Charge("refresh_per_bank", "bank_refreshes", "REFpb", "bank", ("refresh_per_bank_pj",)),
 )  # fmt: skip
 
@@ -159,7 +161,7 @@ def command_terms(
             name=charge.name,
             unit_energy_pj=unit,
             per=charge.per,
-            scope=charge.scope,
+            scope=charge.scope or standby_node(device, lookup)[0],
             count=sum(counts[n] * w for n, w in each),
             source=lookup.source(*charge.constants),
             commands=each,

@@ -34,7 +34,7 @@ class CommandWork:
     group_to_pu_bits: int = 0
     read_bits: int = 0  # a bank to the stack's pins
     write_bits: int = 0  # the stack's pins to a bank
-    refreshes: int = 0  # of a pseudo-channel
+    refreshes: int = 0  # of all banks of a REFab
     pin_bits: int = 0  # over a chip's pins, of a family that charges them by command
     bank_refreshes: int = 0  # of a bank
     block_erases: int = 0  # of a flash plane

@@ -33,12 +33,12 @@ def reserved_rows(model: ModelSpec, system: SystemSpec, tier: str) -> int:
     kept = spec.reserved_bytes + (model.weight_bytes if system.weights_tier == tier else 0)
     rows = -(-kept // row_of_tier)
     if rows > organisation.rows:
-        what = f"weights of {model.name}"
+        what = [f"weights of {model.name}"] if system.weights_tier == tier else []
         if spec.reserved_bytes:
-            what += f" and {shown_bytes(spec.reserved_bytes)} of reserve"
+            what.append(f"{shown_bytes(spec.reserved_bytes)} of reserve")
         raise CapacityError(
-            f"{what} must fit tier {tier!r} of {shown_bytes(spec.capacity_bytes)}, not need "
-            f"{shown_bytes(kept)}: {shown_bytes(kept - spec.capacity_bytes)} too much",
+            f"{' and '.join(what)} must fit tier {tier!r} of {shown_bytes(spec.capacity_bytes)}, "
+            f"not need {shown_bytes(kept)}: {shown_bytes(kept - spec.capacity_bytes)} too much",
             None,
             "more devices, or another weights_tier",
         )
