@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pamsim.compiler import compile_parts
 from pamsim.config import Constant, config_constants, list_configs, load_document, load_system
 from pamsim.energy import account
-from pamsim.errors import PamsimError
+from pamsim.errors import InputError, InputErrors, PamsimError
 from pamsim.model import load_model
 from pamsim.report.assumptions import assumptions
 from pamsim.system import simulate_parts, step_timeline
@@ -35,15 +36,27 @@ class Job:
     context: int
     batch: int
     system: str = SYSTEM
+    overrides: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        return f"{self.model} on {self.system}, context {self.context}, batch {self.batch}"
+        sets = "".join(f", {o}" for o in self.overrides)
+        return f"{self.model} on {self.system}, context {self.context}, batch {self.batch}{sets}"
 
 
 JOBS = (Job("llama-3-8b", 8192, 4), Job("llama-2-7b", 4096, 4))
 # Attention is several times shorter with this reading of the buffer: the same constants weigh more.
 GQA_JOB = replace(JOBS[0], system="pam-hbm-gqa")
+
+
+# Machines with constants of their own; only those that no job above has are varied there.
+ONE_INSTANCE = ("instances=1", "tensor_parallel=1", "pipeline_parallel=1")
+TIERS = ("tiers.hbm.kv_gib=0.5", "tiers.ddr.kv_gib=1")  # of the 1.95 GiB of KV cache
+OTHER_JOBS = (
+    Job("llama-3-8b", 4000, 4, "pam-node", (*ONE_INSTANCE, *TIERS)),
+    *(Job("llama-3-8b", 4000, 4, s) for s in ("pam-hbm2e", "pam-hbm3e", "pam-hbm4", "pam-hbm-seq")),
+    Job("llama-2-7b", 1000, 4, "aim"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ def evaluate(job: Job, overrides: Sequence[str] = ()) -> Outcome:
 
     Raises PamsimError for an override that is refused, and where the energy is not known.
     """
-    spec = load_system(job.system, tuple(overrides))
+    spec = load_system(job.system, (*job.overrides, *overrides))
     model, step = load_model(job.model), make_step(job.context, job.batch)
     runs = simulate_parts(compile_parts(model, step, spec), threads=1)
     result = step_timeline(spec, model, step, runs)
@@ -149,16 +162,27 @@ def written(constant: Constant) -> str:
     return f"{constant.value:g}" + ("" if constant.unit == "1" else f" {constant.unit}")
 
 
-def variations(system: str = SYSTEM) -> tuple[Variation, ...]:
+def variations(system: str = SYSTEM, overrides: tuple[str, ...] = ()) -> tuple[Variation, ...]:
     """Every assumed constant of a system and of all that it names."""
-    return tuple(vary(c) for c in config_constants("system", system) if c.assumed)
+    constants = config_constants("system", system, overrides)
+    return tuple(vary(c) for c in constants if c.assumed)
+
+
+def bare(name: str) -> str:
+    """A constant's name without the tier that it is of: one device may stand in several."""
+    parts = name.split(".")
+    return ".".join(parts[2:] if parts[0] == "tiers" else parts)
+
+
+def new_of(job: Job, known: set[str]) -> tuple[Variation, ...]:
+    """The variations of a job that no job before it has."""
+    found = variations(job.system, job.overrides)
+    return tuple(v for v in found if bare(v.constant.name) not in known)
 
 
 def faults(known: Iterable[Variation]) -> list[str]:
-    """Assumptions that the page cannot show: without range and choices, outside their range (then
-    value and range are not in the same unit), or in a preset with a key that SYSTEM does not have.
-    """
-    known = tuple(known)
+    """Assumptions that the page cannot show: without range and choices, or outside their range
+    (then value and range are not in the same unit)."""
     found = []
     for constant in (v.constant for v in known):
         name, value, ends = constant.name, constant.value, constant.range
@@ -166,21 +190,20 @@ def faults(known: Iterable[Variation]) -> list[str]:
             found.append(f"{name} must have a range or choices, being an assumption")
         if ends is not None and (isinstance(value, str) or not ends[0] <= value <= ends[1]):
             found.append(f"{name} must be from {ends[0]:g} to {ends[1]:g}, not {written(constant)}")
-    names = {v.constant.name for v in known}
-    for kind, prefix in (
-        ("system", ""),
-        ("device", "tiers.hbm.device."),
-        ("energy", "tiers.hbm.device.energy."),
-        ("host", "host."),
-        ("link", "tiers.hbm.link."),
-    ):
-        for preset in list_configs(kind):
-            found += [
-                f"{c.name} of {kind} {preset} must be in the table, being an assumption"
-                for c in config_constants(kind, preset)
-                if c.assumed and prefix + c.name not in names
-            ]
     return found
+
+
+def others(known: set[str]) -> list[tuple[str, Variation]]:
+    """(preset, variation) of every assumed constant of a preset that no job has."""
+    prefixes = (("device", "device."), ("energy", "device.energy."), ("host", "host."),
+                ("link", "link."))  # fmt: skip
+    return [
+        (f"{kind} {preset}", vary(c))
+        for kind, prefix in prefixes
+        for preset in list_configs(kind)
+        for c in config_constants(kind, preset)
+        if c.assumed and prefix + c.name not in known
+    ]
 
 
 @dataclass(frozen=True)
@@ -197,12 +220,20 @@ class Row:
 
 
 def rows_of(job: Job, base: Outcome, varied: Iterable[Variation]) -> list[Row]:
-    """A row for each constant that has another value, the largest effect first."""
+    """A row for each constant that has another value, the largest effect first.
+
+    A value that other constants contradict (an nRRDS above nRRDL) is left out.
+    """
     rows = []
     for v in varied:
-        if v.values:
-            outcomes = tuple(evaluate(job, (o,)) for o in v.overrides)
-            rows.append(Row(v, outcomes, tuple(o.percent_of(base) for o in outcomes)))
+        taken = {}
+        for value, override in zip(v.values, v.overrides, strict=True):
+            with suppress(InputError, InputErrors):
+                taken[value] = evaluate(job, (override,))
+        if taken:
+            outcomes = tuple(taken.values())
+            own = replace(v, values=tuple(taken))
+            rows.append(Row(own, outcomes, tuple(o.percent_of(base) for o in outcomes)))
     return sorted(rows, key=lambda r: (-r.largest, r.variation.constant.name))
 
 
@@ -288,6 +319,24 @@ def alternatives_section(bases: Sequence[Outcome]) -> str:
     return "## Named alternatives\n\n" + table(head, body, 3 * len(JOBS))
 
 
+def others_section(known: set[str]) -> str:
+    """What other presets assume beside all that is varied above."""
+    by_constant: dict[tuple[str, ...], list[str]] = {}
+    for preset, v in others(known):
+        c = v.constant
+        source = c.source.removeprefix(PREFIX)
+        key = (f"`{c.name}`", written(c), v.shown_range, source)
+        by_constant.setdefault(key, []).append(preset)
+    body = [[*key[:3], ", ".join(presets), key[3]] for key, presets in sorted(by_constant.items())]
+    return "\n\n".join(
+        (
+            "## Assumptions of other presets",
+            "No job above has these constants; `pamsim run --set` shows what one does.",
+            table(["constant", "value", "range", "presets", "assumption"], body, 0),
+        )
+    )
+
+
 def unvaried_section(varied: Iterable[Variation]) -> str:
     """Assumptions that have nothing to vary: constants with one choice, and rules."""
     lines = [
@@ -317,7 +366,8 @@ What no source states is an assumption with a range. Here every assumed constant
 choices, and the step is compiled, simulated and accounted anew.
 
 - Changes are in percent of the base run: at the low end / at the high end, or at the other \
-choice. `0` is no change at all. An end may be the value itself.
+choice. `0` is no change at all. An end may be the value itself. One that other constants \
+contradict is left out.
 - Attention is attention in memory over all layers, without transfers and the merging of split \
 heads.
 - Rows are sorted by their largest change. Values between the ends are not run. A change need \
@@ -332,6 +382,12 @@ def render() -> str:
     sections = [job_section(job, base, varied) for job, base in zip(JOBS, bases, strict=True)]
     sections.append(alternatives_section(bases))
     sections.append(job_section(GQA_JOB, evaluate(GQA_JOB), variations(GQA_JOB.system)))
+    known = {bare(v.constant.name) for v in varied}
+    for job in OTHER_JOBS:
+        own = new_of(job, known)
+        known |= {bare(v.constant.name) for v in own}
+        sections.append(job_section(job, evaluate(job), own))
+    sections.append(others_section(known))
     sections.append(unvaried_section(varied))
     return "\n\n".join((HEAD, *sections)) + "\n"
 
@@ -339,7 +395,8 @@ def render() -> str:
 def main() -> int:
     """Exit code 0, 1 where --check found the page stale, 2 where an assumption cannot be varied."""
     try:
-        found = faults(variations())
+        every = [*variations(), *(v for j in OTHER_JOBS for v in variations(j.system, j.overrides))]
+        found = faults([*every, *(v for _, v in others(set()))])
         text = "" if found else render()
     except PamsimError as error:
         found = [str(error)]

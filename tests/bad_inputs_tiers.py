@@ -55,6 +55,10 @@ TIERS: dict[str, Bad] = {
         *ALL_IN_SSD,
         "tiers.ssd.kv_gib=0",
     ),
+    "spread of DDR that is none": Bad(
+        "spread must be one of ..., not 'bananas' [--set spread=bananas]",
+        f"{RUN} --system ddr-only --set spread=bananas",
+    ),
     "weights beyond their tier": Bad(
         # 812 GB of weights on four tensor- and two pipeline-parallel instances
         "weights of llama-3.1-405b and ... of reserve must fit tier 'hbm' of 16.00 GiB, not need "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -261,6 +263,17 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
         (8, "pim.clock must be a quantity of frequency with its unit (Hz, kHz, MHz, GHz), not 5"),
         (9, "key of document must be a known one, not 'source'"),
     ]
+
+
+def test_a_constant_that_only_the_family_knows_is_asked_for_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(DEVICE + "pim:\n  extra:\n    mine: {value: 5, " + TRIAL + "}\n")
+    extra = load_device(path).pim.extra
+    assert extra["mine"] == 5
+    with pytest.raises(PamsimError) as error:
+        extra["yours"]
+    assert str(error.value) == f"pim.extra.yours must be given [{path}:4:3]"
+    assert asdict(load_device(path).pim)["extra"] == extra == deepcopy(extra)
 
 
 def test_a_missing_parameter_is_named(tmp_path: Path) -> None:

@@ -36,20 +36,23 @@ def assumed(**fields: object) -> Constant:
 
 
 def test_the_page_shows_every_assumption_of_every_preset(script: ModuleType) -> None:
-    varied = script.variations()
-    assert script.faults(varied) == []
+    every = [v for _, v in script.others(set())]
+    assert script.faults([*script.variations(), *every]) == []
     page = script.PAGE.read_text(encoding="utf-8")
-    for variation in varied:
+    for variation in script.variations():
         assert f"`{variation.constant.name}`" in page
+    for variation in every:  # by its key, below whichever tier or preset it stands
+        assert f"{variation.constant.name}`" in page
     for rule in RULES:
         assert rule in page
 
 
-def test_a_preset_s_assumption_that_the_system_lacks_is_a_fault(script: ModuleType) -> None:
-    varied = [v for v in script.variations() if v.constant.name != LATENCY]
-    assert "latency of link hbm-interposer must be in the table, being an assumption" in (
-        script.faults(varied)
-    )
+def test_a_job_varies_what_none_before_it_has(script: ModuleType) -> None:
+    job = script.OTHER_JOBS[0]
+    own = [script.bare(v.constant.name) for v in script.new_of(job, set())]
+    assert "device.timing.nPROG" in own
+    rest = script.new_of(job, set(own) - {"device.timing.nPROG"})
+    assert {script.bare(v.constant.name) for v in rest} == {"device.timing.nPROG"}
 
 
 def test_an_assumption_that_cannot_be_varied_is_a_fault(script: ModuleType) -> None:

@@ -44,6 +44,7 @@ class ChannelBinding:
     appends: tuple[AppendBinding, ...]
     segments: tuple[Segment, ...]
     stream_segments: tuple[tuple[int, ...], ...]  # per stream: which of `segments` it works on
+    buffered_tokens: int = 0  # of the segments: that lie in a write buffer, not in banks yet
 
 
 @dataclass(frozen=True)

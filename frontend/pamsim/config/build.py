@@ -34,6 +34,7 @@ from pamsim.config.spec import (
     Constant,
     DeviceSpec,
     EnergyTable,
+    Extra,
     Organisation,
     PimUnit,
     ProgramVariants,
@@ -91,7 +92,7 @@ def build_device(model: DeviceModel, tree: Tree, at: DataPath = ()) -> DeviceSpe
         ticks_per_ck=model.ticks_per_ck,
         ticks_per_second=ck_hz * model.ticks_per_ck,
         timing_ck=timing,
-        pim=_pim(model),
+        pim=_pim(model, place("pim")),
         energy=build_energy(
             model.energy,
             timing.get("nRFC"),
@@ -134,18 +135,20 @@ _PIM_DIMENSIONS = {
 }
 
 
-def _pim(model: DeviceModel) -> PimUnit:
+def _pim(model: DeviceModel, place: Position | None) -> PimUnit:
     values: dict[str, Any] = {}
     for name, constant in model.pim:
         if not isinstance(constant, ConstantModel) or name == "clock":
             continue
         dimension = _PIM_DIMENSIONS.get(name, "number")
         values[name] = constant.value if name in _WORDS else _integer(constant, dimension)
-    extra = {
+    extra: dict[str, int | str | bool] = {
         name: c.value if isinstance(c.value, str | bool) else _integer(c, "number")
         for name, c in model.pim.extra.items()
     }
-    return PimUnit(clock_hz=_integer(model.pim.clock, "frequency"), **values, extra=extra)
+    return PimUnit(
+        clock_hz=_integer(model.pim.clock, "frequency"), **values, extra=Extra(extra.items(), place)
+    )
 
 
 def build_family(model: DeviceModel, place: Place) -> CommandFamily:

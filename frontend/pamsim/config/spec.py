@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pamsim.config.family import CommandFamily, Operand
-from pamsim.errors import Position
+from pamsim.errors import InputError, Position
 from pyramulator.description import Description
 
 
@@ -89,6 +89,22 @@ class Organisation:
         return groups * self.planes * self.banks * self.rows * self.row_bytes
 
 
+class Extra(dict[str, int | str | bool]):
+    """Constants that only a family knows. One that it asks for and a device lacks is the fault of
+    the device's description, at `place`."""
+
+    def __init__(
+        self,
+        values: Iterable[tuple[str, int | str | bool]] = (),
+        place: Position | None = None,
+    ) -> None:
+        super().__init__(values)
+        self.place = place
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise InputError(f"pim.extra.{name} must be given", self.place)
+
+
 @dataclass(frozen=True)
 class PimUnit:
     """The processing and reduction units of a PIM device (PAM section 5.2).
@@ -112,7 +128,7 @@ class PimUnit:
     reduction_compare_cycles: int = 0
     reduction_buffer_bytes: int = 0  # of an RU
     logic_die_merge_elements: int = 0  # elements of O that one logic-die merge takes
-    extra: Mapping[str, int | str | bool] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, int | str | bool] = field(default_factory=Extra, hash=False)
 
     def buffer_for(self, group_size: int) -> int:
         """Buffer bytes of a PU that serves `group_size` query heads per KV head."""

@@ -12,7 +12,7 @@ from pamsim.config.spec import Organisation, SystemSpec, TierSpec
 from pamsim.errors import InputError
 from pamsim.layout.capacity import Room, check_groups, check_total, reserved_rows
 from pamsim.layout.region import BLOCK_TOKENS, SCALES_PER_COLUMN, Region, Segment
-from pamsim.layout.spread import Shares, get_spread
+from pamsim.layout.spread import Shares, spread_of
 from pamsim.layout.stack import Piece, Share, Unit, stack
 from pamsim.layout.table import BlockTable
 from pamsim.model.spec import ModelSpec
@@ -65,7 +65,7 @@ class RowLayout:
         room = room or Room(model.layers, reserved_rows(model, system, tier))
         first_row = room.first_row
         check_total(model, step, system, tier, room)
-        shares = get_spread(system.spread)(
+        shares = spread_of(system)(
             step.contexts,
             -(-model.kv_heads // shape.heads),
             spec.channels,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pamsim.config.spec import SystemSpec
-from pamsim.errors import InputError, InputErrors, nearest
+from pamsim.errors import InputErrors
 from pamsim.layout.head_fused import HEAD_FUSED
 from pamsim.layout.head_split import HEAD_SPLIT
 from pamsim.layout.naive import NAIVE
+from pamsim.layout.names import unknown
 from pamsim.layout.spread import list_spreads
 from pamsim.layout.table import Layout
 from pamsim.layout.token_major import TOKEN_MAJOR
@@ -29,11 +30,7 @@ def get_layout(name: str) -> Layout:
 def layout_of(system: SystemSpec) -> Layout:
     """The layout that a system names. Raises InputError(s) where layout or spread is unknown."""
     faults = [
-        InputError(
-            f"{what} must be one of {_listed(known)}, not {name[:60]!r}",
-            system.written.get(what),
-            nearest(name, known),
-        )
+        unknown(system, what, name, known)
         for what, name, known in (
             ("layout", system.layout, list_layouts()),
             ("spread", system.spread, list_spreads()),
@@ -43,7 +40,3 @@ def layout_of(system: SystemSpec) -> Layout:
     if faults:
         raise faults[0] if len(faults) == 1 else InputErrors(faults)
     return get_layout(system.layout)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return " or ".join((", ".join(map(repr, names[:-1])), repr(names[-1])))

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pamsim.config.spec import SystemSpec
+from pamsim.layout.names import unknown
 from pamsim.layout.region import BLOCK_TOKENS
 
 
@@ -52,6 +54,13 @@ Spread = Callable[[Sequence[int], int, int, int, int, int], Shares]
 def get_spread(name: str) -> Spread:
     """The rule of that name. Raises KeyError for another."""
     return _SPREADS[name]
+
+
+def spread_of(system: SystemSpec) -> Spread:
+    """The rule that a system names. Raises InputError for another."""
+    if system.spread not in _SPREADS:
+        raise unknown(system, "spread", system.spread, list_spreads())
+    return get_spread(system.spread)
 
 
 def list_spreads() -> tuple[str, ...]:

@@ -69,11 +69,11 @@ def channel_entry(run: ChannelRun, part: CompiledPart, number: int) -> dict[str,
 
 
 def useful_bytes(run: ChannelRun, model: ModelSpec) -> int:
-    """K and V bytes, scales included, of the tokens that a channel holds in one layer."""
+    """K and V bytes, scales included, of the tokens that a channel's banks hold in one layer."""
     per_token = -(-model.kv_elements_per_token_layer * model.kv_bits // (8 * model.kv_heads))
     if model.kv_scaled:
         per_token += 2 * SCALE_BYTES  # of K and of V
-    tokens = {sum(s.tokens for s in b.segments) for b in run.program.bindings}
+    tokens = {sum(s.tokens for s in b.segments) - b.buffered_tokens for b in run.program.bindings}
     if len(tokens) != 1:
         raise InternalError(
             f"channels of one program must hold equally many tokens, not {sorted(tokens)}"

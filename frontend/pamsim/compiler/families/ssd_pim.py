@@ -146,7 +146,8 @@ def _bind(
         for value in (False, True)
     )
     works_on = (tuple(range(len(segments))), *((),) * (streams - 1))
-    return ChannelBinding(channel, queries, appends, tuple(segments), works_on)
+    buffered = sum(w.vectors for w in work if w.page is not None)
+    return ChannelBinding(channel, queries, appends, tuple(segments), works_on, buffered)
 
 
 def _check_write_buffer(
