@@ -50,9 +50,9 @@ def test_the_page_shows_every_assumption_of_every_preset(script: ModuleType) -> 
 def test_a_job_varies_what_none_before_it_has(script: ModuleType) -> None:
     job = script.OTHER_JOBS[0]
     own = [script.bare(v.constant.name) for v in script.new_of(job, set())]
-    assert "device.timing.nPROG" in own
-    rest = script.new_of(job, set(own) - {"device.timing.nPROG"})
-    assert {script.bare(v.constant.name) for v in rest} == {"device.timing.nPROG"}
+    assert "device.pim.extra.append_mode" in own  # DDR-PIM's
+    rest = script.new_of(job, set(own) - {"device.pim.extra.append_mode"})
+    assert {script.bare(v.constant.name) for v in rest} == {"device.pim.extra.append_mode"}
 
 
 def test_an_assumption_that_cannot_be_varied_is_a_fault(script: ModuleType) -> None:
