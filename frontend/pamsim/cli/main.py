@@ -26,6 +26,7 @@ from pamsim.errors import (
 # quick.
 COMMANDS = {
     "run": ("run", "Compile, simulate, prove and summarise one decode step."),
+    "prefill": ("prefill", "How a prompt's KV cache is written into the tiers."),
     "compare": ("compare", "Run one step on several machines or layouts, side by side."),
     "compile": ("compile", "Write the programs of a decode step: binaries, text, block table."),
     "trace": ("trace", "The DRAM commands of a program: write, show, convert."),
