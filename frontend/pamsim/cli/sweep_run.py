@@ -119,12 +119,12 @@ def _run(
              f"again, the first: {bad[0]}")  # fmt: skip
         for error in bad:
             store.set_aside(error.key)
+    busy = in_flight(submission.runs)  # before the plan: what ends in between is then done in it
     found = plan(points, store, again)
     if not quiet:
         note(f"{found.distinct} points: {found.done} done, {found.failed} failed, "
              f"{len(found.to_run)} to run; cost: {cost_words(found)}")  # fmt: skip
     stays = wait or options["executor"] != "slurm"
-    busy = in_flight(submission.runs)
     to_run = [point for point in found.to_run if point.key not in busy]
     if len(to_run) < len(found.to_run):
         note(f"{len(found.to_run) - len(to_run)} of these are with an earlier submission, "
