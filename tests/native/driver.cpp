@@ -35,7 +35,7 @@ public:
             command.closes = command.row_use == 3 ? -1 : 1;
         }
         row_ = {1, 1, 0, 1, 1, &opens_, &access_, 5};
-        description = {4, 4, 1, 0, -1, 0, 0, names_, sizes_, commands_, &row_};
+        description = {4, 4, 1, 0, -1, 0, -1, 0, names_, sizes_, commands_, &row_};
     }
     Tiny(const Tiny &) = delete;
     Tiny &operator=(const Tiny &) = delete;
