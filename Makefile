@@ -50,7 +50,7 @@ bench: $(STAMP) ## measure: engine, families, bridge, main job, compiler and pro
 	$(BIN)/python scripts/bench_batch.py
 
 bridge: $(STAMP) ## hold the engine against Ramulator 2.1 (RAMULATOR2_ROOT): 50,000 random cases
-	PAMSIM_BRIDGE_CASES=50000 $(BIN)/python -m pytest tests/test_pyramulator_bridge.py
+	PAMSIM_BRIDGE_CASES=50000 $(BIN)/python -m pytest tests/test_pyramulator_bridge.py tests/test_pyramulator_bridge_faults.py
 
 sanitize: $(STAMP) ## the native code under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer
 	$(BIN)/python scripts/sanitize.py

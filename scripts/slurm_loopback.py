@@ -128,6 +128,14 @@ class LoopbackSlurm:
             raise RuntimeError(f"slurmd of {node} does not run")
         os.kill(pid, signal.SIGKILL)
 
+    def hold(self, partition: str = "main") -> None:
+        """Takes jobs and starts none, until `release`."""
+        self._call("scontrol", "update", f"PartitionName={partition}", "State=DOWN")
+
+    def release(self, partition: str = "main") -> None:
+        """Starts jobs again."""
+        self._call("scontrol", "update", f"PartitionName={partition}", "State=UP")
+
     def node_states(self) -> dict[str, str]:
         """State by node as sinfo prints it, such as `idle`, `alloc`, `down*`."""
         lines = self._call("sinfo", "-h", "-N", "-o", "%N %t").split("\n")

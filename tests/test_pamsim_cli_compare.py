@@ -49,7 +49,8 @@ def test_a_case_that_cannot_be_run_leaves_the_others(capsys: pytest.CaptureFixtu
     code, cases = compared(capsys, "pam-hbm", "pam-hmb", "pam-hbm,tiers.hbm.devices=0")
     assert code == EXIT_POINTS_FAILED
     assert cases["pam-hbm"]["fault"] is None
-    assert "did you mean 'pam-hbm'" in cases["pam-hmb"]["fault"] or cases["pam-hmb"]["fault"]
+    assert "system must be a known name or a YAML file, not 'pam-hmb'" in cases["pam-hmb"]["fault"]
+    assert "did you mean 'pam-hbm'" in cases["pam-hmb"]["fault"]
     assert cases["pam-hmb"]["result"] is cases["pam-hmb"]["figures"] is None
     assert "devices" in cases["pam-hbm,tiers.hbm.devices=0"]["fault"]
 

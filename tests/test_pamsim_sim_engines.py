@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_pyramulator_bridge import device
+from bridge_runs import device
 
 from pamsim.cli import options
 from pamsim.cli.main import main

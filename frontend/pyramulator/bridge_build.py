@@ -44,8 +44,8 @@ class Ramulator:
 
     root: Path
     commit: str | None  # None: the checkout has no git history to ask
-    library: Path
-    library_digest: str  # sha256 of the built library
+    shared_object: Path  # its library, as built
+    digest: str  # sha256 of it
 
 
 def find() -> Ramulator:
@@ -199,14 +199,14 @@ def _compile_command(ramulator: Ramulator) -> list[str]:
         str(ramulator.root / "src"),
         f'-DRAMULATOR_BRIDGE_BUILD="{_build_name(ramulator)}"',
         *map(str, sources),
-        str(ramulator.library),
+        str(ramulator.shared_object),
         # the library that was found, whatever LD_LIBRARY_PATH says
         f"-Wl,-rpath,{ramulator.root},--disable-new-dtags",
     ]
 
 
 def _build_name(ramulator: Ramulator) -> str:
-    library, sources = ramulator.library_digest[:16], _sources_hash()[:16]
+    library, sources = ramulator.digest[:16], _sources_hash()[:16]
     return f"ramulator {COMMIT[:7]} library {library} bridge {sources}"
 
 
@@ -227,7 +227,7 @@ def _key(ramulator: Ramulator, command: list[str]) -> str:
             f"the bridge must compile with a C++20 compiler, and {compiler[0]} fails: {error}"
         ) from None
     digest = hashlib.sha256(version)
-    for part in (*command, CORE_DIGEST, ramulator.library_digest, _sources_hash()):
+    for part in (*command, CORE_DIGEST, ramulator.digest, _sources_hash()):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:24]
 

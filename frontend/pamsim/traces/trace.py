@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class TraceEnd:
     whole: bool  # from the run's first command to its end
 
 
-class Trace:
+class Trace(ABC):
     """One channel's commands in order of time.
 
     Readers give `_pieces`, and set `end` when they have come to the end of the file or run.
@@ -70,9 +71,9 @@ class Trace:
         if cut != WHOLE or not self.end.whole:
             self.end = TraceEnd(given, last_tick, False)
 
+    @abstractmethod
     def _pieces(self, cut: Cut) -> Iterator[tuple[int, np.ndarray]]:
         """Pieces with the number of their first command; may leave out what `cut` does not want."""
-        raise NotImplementedError
 
 
 def records(piece: np.ndarray) -> Iterator[tuple[int, int, int, list[int]]]:
